@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Configuring and building kernels out of tree.
+# shellcheck shell=bash
+
+declare -A kbuild_arch=([arm64]=arm64 [x86]=x86_64)
+declare -A kbuild_image=([arm64]=arch/arm64/boot/Image [x86]=arch/x86/boot/bzImage)
+declare -A kbuild_cross=([arm64]=aarch64-linux-gnu- [x86]=)
+
+# kbuild ARCH SOURCE OUTPUT MAKE-ARGUMENTS...
+kbuild() {
+	make -j"$jobs" -C "$2" O="$3" ARCH="${kbuild_arch[$1]}" CROSS_COMPILE="${kbuild_cross[$1]}" \
+		KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=nobody KBUILD_BUILD_HOST=nowhere \
+		KBUILD_BUILD_VERSION=1 "${@:4}"
+}
+
+# Lines of the fragments that the configuration does not honour. The queue
+# adds options: what the source does not know (yet) cannot be honoured.
+config_misses() {
+	local source=$1 config=$2 line option
+	shift 2
+	cat "$@" | grep -E '^CONFIG_|^# CONFIG_.* is not set$' | while read -r line; do
+		option=$(grep -oE 'CONFIG_[A-Z0-9_]+' <<<"$line")
+		case $line in
+		"# "*) grep -q "^$option=" "$config" || continue ;;
+		*) grep -qxF "$line" "$config" && continue ;;
+		esac
+		if grep -rqxE --include='Kconfig*' "(menu)?config ${option#CONFIG_}" "$source"; then
+			echo "$line"
+		else
+			echo "note: this source has no $option" >&2
+		fi
+	done
+}
+
+# configure ARCH SOURCE OUTPUT FRAGMENT...: the smallest configuration and the fragments
+configure() {
+	local arch=$1 source=$2 output=$3 misses
+	shift 3
+	mkdir -p "$output" &&
+		kbuild "$arch" "$source" "$output" tinyconfig &&
+		(cd "$output" && "$source/scripts/kconfig/merge_config.sh" -m -Q .config "$@") &&
+		kbuild "$arch" "$source" "$output" olddefconfig || return
+	misses=$(config_misses "$source" "$output/.config" "$@")
+	[ -z "$misses" ] || { printf 'not honoured:\n%s\n' "$misses"; return 1; }
+}

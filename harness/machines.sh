@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The emulated machines. machine NAME fills "qemu" (command), "console" (the
+# kernel's console) and "acpi_override" (is the IORT replaced?).
+# shellcheck shell=bash disable=SC2034
+
+uefi=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
+
+# virt GIC-VERSION SMMU-STAGES: devices at fixed slots, so that tests find them
+virt() {
+	local its=
+	[ "$1" = 2 ] || its=,its=on
+	console=ttyAMA0
+	qemu=(qemu-system-aarch64 -M "virt,gic-version=$1$its,iommu=smmuv3"
+		-global "arm-smmuv3.stage=$2" -cpu cortex-a57)
+}
+
+# Two devices that copy memory and raise MSIs at the guest's word, and a disk.
+devices() {
+	qemu+=(-device edu,addr=4,dma_mask=0xffffffffffffffff
+		-device edu,addr=5,dma_mask=0xffffffffffffffff
+		-blockdev driver=null-co,size=67108864,read-zeroes=on,node-name=disk
+		-device nvme,addr=6,drive=disk,serial=1)
+}
+
+machine() {
+	acpi_override=
+	case $1 in
+	acpi)	# the full machine, as firmware of a coherent SMMU describes it
+		virt 3 nested
+		qemu+=(-bios "$uefi")
+		acpi_override=yes ;;
+	acpi-nocanwbs)	# firmware that does not promise coherent DMA
+		virt 3 nested
+		qemu+=(-bios "$uefi") ;;
+	dt)	virt 3 nested ;;
+	stage1)	virt 3 1
+		qemu+=(-bios "$uefi")
+		acpi_override=yes ;;
+	stage2)	virt 3 2
+		qemu+=(-bios "$uefi")
+		acpi_override=yes ;;
+	gicv2)	virt 2 nested ;;	# MSIs by GICv2m
+	x86)	console=ttyS0
+		qemu=(qemu-system-x86_64 -M q35,kernel-irqchip=split -cpu max
+			-device intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on) ;;
+	*)	die "no machine '$1' in harness/machines.sh" ;;
+	esac
+	devices
+	qemu+=(-m "${memory:-1G}" -smp 2 -nographic -no-reboot -net none)
+}

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""results.py RUN TESTS ABSENT-FEATURES <console-log
+
+Judge one boot. Prints a line per test and at last "N passed, N failed"; exits
+with 1 on any failure. Besides the tests' own results these are failures: a
+program that exits with an error, ends before its plan is done or tests nothing;
+a skipped test that ABSENT-FEATURES does not list; a listed one that was not
+skipped; a kernel complaint; a boot that did not reach its end.
+"""
+
+import fnmatch
+import re
+import sys
+
+from console import lines
+
+# Said by the kernel, each of these is a bug found.
+SPLAT = re.compile(
+    r"\bWARNING:|\bBUG:|KASAN:|UBSAN:|\bOops\b|Kernel panic|ODEBUG:|refcount_t:|"
+    r"possible (circular|recursive) locking|inconsistent lock|suspicious RCU|"
+    r"INFO: (task|rcu|possible|trying|lockdep)|list_(add|del) corruption|"
+    r"^unreferenced object|[Cc]all [Tt]race:|"
+    r"CMDQ (error|timeout)|CMD_SYNC timeout|unexpected global error|"
+    r"DMAR: .*([Ff]ault|timeout|[Ii]nvalid)")
+# Fault injection shows each failure that it forces with a trace.
+INJECTED = re.compile(r"FAULT_INJECTION: forcing a failure")
+INJECTED_TRACE_WITHIN = 8  # lines
+RESULT = re.compile(r"^(?P<indent> *)(?P<not>not )?ok (?P<number>\d+)(?: -)? *(?P<name>[^#]*?) *"
+                    r"(?:# *(?P<skip>SKIP\b.*)|#.*)?$")
+PLAN = re.compile(r"^(?P<indent> *)1\.\.(?P<count>\d+)")
+
+
+class Tap:
+    """Counts the leaves of (nested) TAP."""
+
+    def __init__(self, report):
+        self.report = report
+        self.below = {}  # indent -> results seen there since the last one above
+        self.plans = {}  # indent -> results still to come
+
+    def feed(self, line):
+        plan, result = PLAN.match(line), RESULT.match(line)
+        if plan:
+            self.plans[len(plan["indent"])] = int(plan["count"])
+        if not result:
+            return
+        depth = len(result["indent"])
+        inner = [d for d in self.below if d > depth]
+        name = result["name"] or result["number"]
+        self.end_plans(depth + 1, name)
+        if depth in self.plans:
+            self.plans[depth] -= 1
+        failed = bool(result["not"])
+        # a parent repeats its children's verdict, unless it failed by itself
+        if not inner or (failed and not any(self.below[d] for d in inner)):
+            self.report(name, "skip" if result["skip"] else "fail" if failed else "pass",
+                        result["skip"] or "")
+        for d in inner:
+            del self.below[d]
+        self.below[depth] = self.below.get(depth, 0) + failed
+
+    def end_plans(self, depth, name):
+        """What is planned at this depth or deeper must have come."""
+        for d in [d for d in self.plans if d >= depth]:
+            missing = self.plans.pop(d)
+            if missing:
+                self.report(name, "fail", "%d planned results are missing" % missing)
+
+
+class Run:
+    def __init__(self, name, tests, absent):
+        self.passed = self.failed = 0
+        self.name = name
+        self.expected = [test.split(":")[0] for test in tests.split(",") if test]
+        self.absent = absent
+        self.absent_seen = set()
+
+    def fail(self, what):
+        self.failed += 1
+        print("not ok %s: %s" % (self.name, what))
+
+    def result(self, name, verdict, why):
+        if verdict == "skip":
+            for pattern in self.absent:
+                if fnmatch.fnmatch(name, pattern):
+                    self.absent_seen.add(pattern)
+                    return
+            self.fail("%s was skipped: %s" % (name, why))
+        elif verdict == "fail":
+            self.fail("%s %s" % (name, why))
+        else:
+            self.passed += 1
+            print("ok %s: %s" % (self.name, name))
+
+    def judge(self, log):
+        program = tap = None
+        kernel_tap = Tap(self.result)
+        injected = started = done = 0
+        ran = []
+        for line in lines(log):
+            injected = INJECTED_TRACE_WITHIN if INJECTED.search(line) else injected - 1
+            if line.startswith("> "):
+                if tap:
+                    tap.feed(line[2:])
+                continue
+            if line.startswith("# run "):
+                program, before = line.split()[2], self.passed + self.failed
+                ran.append(program)
+                tap = Tap(self.result)
+            elif line.startswith("# exit "):
+                tap.end_plans(0, program)
+                status = line.split()[3]
+                if status != "0":
+                    self.fail("%s exits with %s" % (program, status))
+                if self.passed + self.failed == before:
+                    self.fail("%s tested nothing" % program)
+                tap = None
+            elif line.startswith("# harness start"):
+                started = 1
+            elif line.startswith("# harness done"):
+                done = 1
+            elif re.match(r"# bind .*: ", line) and not line.endswith(": Success"):
+                self.fail(line)
+            elif SPLAT.search(line):
+                if line.lower().strip() != "call trace:" or injected <= 0:
+                    self.fail("kernel: %s" % line)
+            else:
+                kernel_tap.feed(line)
+        kernel_tap.end_plans(0, "KUnit")
+        if not started:
+            self.fail("the machine did not boot")
+        elif not done:
+            self.fail("the machine stopped in the middle of %s" % (ran[-1] if ran else "the boot"))
+        elif ran != self.expected:
+            self.fail("ran %s instead of %s" % (ran, self.expected))
+        if not self.passed and not self.failed:
+            self.fail("nothing was tested")
+        for pattern in set(self.absent) - self.absent_seen:
+            self.fail("%s is listed as absent, but was not skipped" % pattern)
+
+
+def absent_features(path, run):
+    """Patterns of the tests that this run may skip."""
+    with open(path, encoding="utf-8") as table:
+        rows = [line.split(None, 2) for line in table if line.strip() and line[0] != "#"]
+    return [row[1] for row in rows if row[0] == run]
+
+
+def main():
+    name, tests, table = sys.argv[1:]
+    run = Run(name, tests, absent_features(table, name))
+    run.judge(sys.stdin)
+    print("%d passed, %d failed" % (run.passed, run.failed))
+    return run.failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
