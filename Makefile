@@ -9,6 +9,10 @@ help: ## list the commands
 tree: deps ## assemble base + overlay + queue; the last line is the tree's path
 	@harness/tree
 
+.PHONY: refresh
+refresh: ## take edits in the tree back into overlay and queue [PATCH=name.patch]
+	@harness/refresh $(PATCH)
+
 .PHONY: image
 image: deps ## build the test kernels and print their paths
 	@for kernel in arm64-test arm64-debug x86-test; do harness/kernel $$kernel || exit; done
