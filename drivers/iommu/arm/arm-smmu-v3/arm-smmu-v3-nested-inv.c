@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested translation: invalidation, on request of the guest and when stage 2
+ * changes. References are to IHI 0070, section 4 (commands).
+ *
+ * Stage 1 of a guest is NS-EL1 whatever the host's own E2H mode is, so the
+ * commands are TLBI_NH_*.
+ */
+#include <kunit/visibility.h>
+
+#include "arm-smmu-v3-nested.h"
+
+/* Without range commands: beyond this many, drop the ASID or the VMID instead */
+#define ARM_SMMU_NESTED_MAX_TLBI	512
+
+/* CMD_TLBI_*.SCALE is 5 bits wide, 4.4.1.1 */
+#define ARM_SMMU_NESTED_MAX_SCALE	31
+
+/* log2 of the translation granule that has pages or blocks of this size */
+static unsigned int arm_smmu_nested_tg(unsigned int size_log2)
+{
+	switch (size_log2) {
+	case 14:
+	case 25:
+		return 14;
+	case 16:
+	case 29:
+	case 42:
+		return 16;
+	default:
+		return 12;
+	}
+}
+
+/*
+ * Turn the command in @cmd, of a single address, into one that covers
+ * @nr << @size_log2 bytes from @addr on: one range command that may cover up to
+ * 1/16 more, or several of a single address each.
+ *
+ * Return: false if the range is too long for that.
+ */
+static bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu,
+				       u64 addr, unsigned int size_log2, u64 nr,
+				       struct arm_smmu_nested_cmd *cmd)
+{
+	unsigned int tg = arm_smmu_nested_tg(size_log2);
+	unsigned int scale;
+	u64 pages;
+
+	cmd->data[1] |= addr & CMDQ_TLBI_1_VA_MASK;
+
+	if (!(smmu->features & ARM_SMMU_FEAT_RANGE_INV)) {
+		if (nr >= ARM_SMMU_NESTED_MAX_TLBI)
+			return false;
+		cmd->stride = 1ULL << size_log2;
+		cmd->count = nr;
+		return true;
+	}
+
+	/* A range of one page with TTL 0 is reserved */
+	pages = max(nr << (size_log2 - tg), 2ULL);
+	scale = pages > CMDQ_TLBI_RANGE_NUM_MAX + 1 ?
+			fls64((pages - 1) >> 5) : 0;
+	if (scale > ARM_SMMU_NESTED_MAX_SCALE)
+		return false;
+	cmd->data[0] |= FIELD_PREP(CMDQ_TLBI_0_NUM, (pages - 1) >> scale) |
+			FIELD_PREP(CMDQ_TLBI_0_SCALE, scale);
+	cmd->data[1] |= FIELD_PREP(CMDQ_TLBI_1_TG, (tg - 10) / 2);
+	return true;
+}
+
+static void arm_smmu_nested_init_cmd(struct arm_smmu_nested_cmd *cmd, u8 opcode)
+{
+	cmd->data[0] = FIELD_PREP(CMDQ_0_OP, opcode);
+	cmd->data[1] = 0;
+	cmd->stride = 0;
+	cmd->count = 1;
+}
+
+/**
+ * arm_smmu_nested_make_tlbi() - The command for the IOTLB of one request
+ * @smmu: SMMU
+ * @req: Request, checked by the core
+ * @cmd: Returns the command, without VMID
+ *
+ * Return: 0, or -EINVAL if the ASID or the granule is beyond the hardware, or
+ * the ASID is missing.
+ */
+VISIBLE_IF_KUNIT
+int arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
+			      const struct iommu_hwpt_pasid_table_invalidate *req,
+			      struct arm_smmu_nested_cmd *cmd)
+{
+	bool asid_valid = req->flags & IOMMU_PASID_TABLE_INV_ARCHID;
+
+	if (asid_valid && req->archid >> smmu->asid_bits)
+		return -EINVAL;
+
+	if (req->granularity == IOMMU_PASID_TABLE_INV_ADDR) {
+		if (!(BIT_ULL(req->granule_log2) & smmu->pgsize_bitmap))
+			return -EINVAL;
+		arm_smmu_nested_init_cmd(cmd, asid_valid ? CMDQ_OP_TLBI_NH_VA :
+							   CMDQ_OP_TLBI_NH_VAA);
+		if (asid_valid)
+			cmd->data[0] |= FIELD_PREP(CMDQ_TLBI_0_ASID,
+						   req->archid);
+		if (req->flags & IOMMU_PASID_TABLE_INV_LEAF)
+			cmd->data[1] |= CMDQ_TLBI_1_LEAF;
+		if (arm_smmu_nested_make_range(smmu, req->addr,
+					       req->granule_log2,
+					       req->nb_granules, cmd))
+			return 0;
+	} else if (req->granularity == IOMMU_PASID_TABLE_INV_ONE_PASID &&
+		   !asid_valid) {
+		return -EINVAL;
+	}
+
+	if (asid_valid) {
+		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_NH_ASID);
+		cmd->data[0] |= FIELD_PREP(CMDQ_TLBI_0_ASID, req->archid);
+	} else {
+		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_NH_ALL);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_make_tlbi);
+
+/**
+ * arm_smmu_nested_make_cfgi() - The command for the PASID cache of one request
+ * @req: Request, checked by the core
+ * @cmd: Returns the command, without StreamID
+ */
+VISIBLE_IF_KUNIT
+void arm_smmu_nested_make_cfgi(const struct iommu_hwpt_pasid_table_invalidate *req,
+			       struct arm_smmu_nested_cmd *cmd)
+{
+	if (req->granularity == IOMMU_PASID_TABLE_INV_DOMAIN) {
+		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_CFGI_CD_ALL);
+		return;
+	}
+	arm_smmu_nested_init_cmd(cmd, CMDQ_OP_CFGI_CD);
+	cmd->data[0] |= FIELD_PREP(CMDQ_CFGI_0_SSID, req->pasid);
+	if (req->flags & IOMMU_PASID_TABLE_INV_LEAF)
+		cmd->data[1] |= CMDQ_CFGI_1_LEAF;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_make_cfgi);
+
+/**
+ * arm_smmu_nested_make_atc() - The command for the device TLB of one request
+ * @req: Request, checked by the core
+ * @cmd: Returns the command, without StreamID
+ */
+VISIBLE_IF_KUNIT
+void arm_smmu_nested_make_atc(const struct iommu_hwpt_pasid_table_invalidate *req,
+			      struct arm_smmu_nested_cmd *cmd)
+{
+	struct arm_smmu_cmdq_ent ent;
+	size_t size = 0;
+
+	/* All of 64 bits becomes 0, which means everything */
+	if (req->granularity == IOMMU_PASID_TABLE_INV_ADDR)
+		size = req->nb_granules << req->granule_log2;
+	/* PASID 0 is that of requests without one: covers the whole ATC */
+	arm_smmu_atc_inv_to_cmd(req->pasid, req->addr, size, &ent);
+	arm_smmu_cmdq_build_cmd(cmd->data, &ent);
+	cmd->stride = 0;
+	cmd->count = 1;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_make_atc);
+
+struct arm_smmu_nested_batch {
+	struct arm_smmu_cmdq_batch cmds;
+	struct arm_smmu_device *smmu;
+	/* Something that an ATC could be refilled from is not invalid yet */
+	bool unsynced_tlbi;
+	int error;
+};
+
+static void arm_smmu_nested_batch_init(struct arm_smmu_device *smmu,
+				       struct arm_smmu_nested_batch *batch)
+{
+	batch->cmds.cmdq = &smmu->cmdq;
+	batch->cmds.num = 0;
+	batch->smmu = smmu;
+	batch->unsynced_tlbi = false;
+	batch->error = 0;
+}
+
+static void arm_smmu_nested_batch_issue(struct arm_smmu_nested_batch *batch,
+					bool sync)
+{
+	struct arm_smmu_cmdq_batch *cmds = &batch->cmds;
+	int ret;
+
+	ret = arm_smmu_cmdq_issue_cmdlist(batch->smmu, cmds->cmdq, cmds->cmds,
+					  cmds->num, sync);
+	if (ret)
+		batch->error = ret;
+	if (sync)
+		batch->unsynced_tlbi = false;
+	cmds->num = 0;
+}
+
+/* Add @cmd with the VMID or StreamID in @tag, at its place in the first word */
+static void arm_smmu_nested_batch_add(struct arm_smmu_nested_batch *batch,
+				      const struct arm_smmu_nested_cmd *cmd,
+				      u64 tag)
+{
+	bool force_sync = batch->smmu->options & ARM_SMMU_OPT_CMDQ_FORCE_SYNC;
+	struct arm_smmu_cmdq_batch *cmds = &batch->cmds;
+	u64 offset = 0;
+	u64 *dst;
+	u32 i;
+
+	for (i = 0; i < cmd->count; i++) {
+		if (cmds->num == CMDQ_BATCH_ENTRIES - force_sync)
+			arm_smmu_nested_batch_issue(batch, force_sync);
+		dst = &cmds->cmds[cmds->num++ * CMDQ_ENT_DWORDS];
+		dst[0] = cmd->data[0] | tag;
+		dst[1] = cmd->data[1] + offset;
+		offset += cmd->stride;
+	}
+}
+
+static void arm_smmu_nested_batch_add_tlbi(struct arm_smmu_nested_batch *batch,
+					   const struct arm_smmu_nested_cmd *cmd,
+					   u16 vmid)
+{
+	arm_smmu_nested_batch_add(batch, cmd,
+				  FIELD_PREP(CMDQ_TLBI_0_VMID, vmid));
+	batch->unsynced_tlbi = true;
+}
+
+static void arm_smmu_nested_batch_add_sids(struct arm_smmu_nested_batch *batch,
+					   const struct arm_smmu_nested_cmd *cmd,
+					   const struct arm_smmu_master *master)
+{
+	unsigned int i;
+
+	for (i = 0; i < master->num_streams; i++)
+		arm_smmu_nested_batch_add(batch, cmd,
+					  FIELD_PREP(CMDQ_CFGI_0_SID,
+						     master->streams[i].id));
+}
+
+static void arm_smmu_nested_batch_add_atc(struct arm_smmu_nested_batch *batch,
+					  const struct arm_smmu_nested_cmd *cmd,
+					  const struct arm_smmu_nested_master *nested)
+{
+	if (!READ_ONCE(nested->ats))
+		return;
+	if (batch->unsynced_tlbi)
+		arm_smmu_nested_batch_issue(batch, true);
+	arm_smmu_nested_batch_add_sids(batch, cmd, nested->master);
+}
+
+/* Wait for the hardware, unless there is nothing to wait for */
+static int arm_smmu_nested_batch_sync(struct arm_smmu_nested_batch *batch)
+{
+	if (batch->cmds.num)
+		arm_smmu_nested_batch_issue(batch, true);
+	return batch->error;
+}
+
+static int
+arm_smmu_nested_inv_one(struct iommu_pasid_table *table,
+			const struct iommu_hwpt_pasid_table_invalidate *req,
+			struct arm_smmu_nested_batch *batch)
+{
+	struct arm_smmu_domain *parent = to_smmu_domain(table->parent);
+	struct arm_smmu_nested_cmd tlbi, cfgi, atc;
+	struct arm_smmu_nested_master *nested;
+	int ret;
+
+	lockdep_assert_held_read(&parent->nested_sem);
+
+	if (req->caches & IOMMU_PASID_TABLE_INV_IOTLB) {
+		ret = arm_smmu_nested_make_tlbi(parent->smmu, req, &tlbi);
+		if (ret)
+			return ret;
+	}
+	/* Only a table that translates puts anything into these caches */
+	if (table->config.config != IOMMU_PASID_TABLE_TRANSLATE)
+		return 0;
+	if (req->caches & IOMMU_PASID_TABLE_INV_PASID_CACHE)
+		arm_smmu_nested_make_cfgi(req, &cfgi);
+	if (req->caches & IOMMU_PASID_TABLE_INV_DEV_TLB)
+		arm_smmu_nested_make_atc(req, &atc);
+
+	/* From the descriptor outwards: each cache is filled from the ones before */
+	list_for_each_entry(nested, &parent->nested, elm) {
+		if (nested->table != table)
+			continue;
+		if (req->caches & IOMMU_PASID_TABLE_INV_PASID_CACHE)
+			arm_smmu_nested_batch_add_sids(batch, &cfgi,
+						       nested->master);
+		if (req->caches & IOMMU_PASID_TABLE_INV_IOTLB)
+			arm_smmu_nested_batch_add_tlbi(batch, &tlbi,
+						       nested->vmid->id);
+		if (req->caches & IOMMU_PASID_TABLE_INV_DEV_TLB)
+			arm_smmu_nested_batch_add_atc(batch, &atc, nested);
+	}
+	return 0;
+}
+
+/**
+ * arm_smmu_nested_cache_invalidate() - The cache_invalidate op
+ * @table: Table
+ * @iter: Requests
+ * @done: Returns how many are complete
+ *
+ * Commands go out in batches of a fixed size and the call waits once, so neither
+ * memory nor the number of CMD_SYNCs grows with the number of requests. Devices
+ * with ATS are the exception: their invalidations follow completed TLBIs.
+ *
+ * Return: 0 or an errno of struct iommu_hwpt_pasid_table_invalidate.
+ */
+int arm_smmu_nested_cache_invalidate(struct iommu_pasid_table *table,
+				     struct iommu_inv_iter *iter, u32 *done)
+{
+	struct arm_smmu_domain *parent = to_smmu_domain(table->parent);
+	struct arm_smmu_nested_batch batch;
+	int i, nr, ret = 0, sync_ret;
+	u32 added = 0;
+
+	arm_smmu_nested_batch_init(parent->smmu, &batch);
+	while (!ret && (nr = iommu_inv_next(iter)) > 0) {
+		down_read(&parent->nested_sem);
+		for (i = 0; i < nr; i++) {
+			ret = arm_smmu_nested_inv_one(table, &iter->reqs[i],
+						      &batch);
+			if (ret)
+				break;
+		}
+		up_read(&parent->nested_sem);
+		added += i;
+	}
+
+	sync_ret = arm_smmu_nested_batch_sync(&batch);
+	if (sync_ret)
+		return sync_ret;
+	*done = added;
+	return ret ?: nr;
+}
+
+/**
+ * arm_smmu_nested_inv_vmid() - Drop everything that stage 1 put under a VMID
+ * @smmu: SMMU
+ * @vmid: VMID of a device
+ */
+void arm_smmu_nested_inv_vmid(struct arm_smmu_device *smmu, u16 vmid)
+{
+	struct arm_smmu_nested_batch batch;
+	struct arm_smmu_nested_cmd cmd;
+
+	arm_smmu_nested_init_cmd(&cmd, CMDQ_OP_TLBI_NH_ALL);
+	arm_smmu_nested_batch_init(smmu, &batch);
+	arm_smmu_nested_batch_add_tlbi(&batch, &cmd, vmid);
+	arm_smmu_nested_batch_sync(&batch);
+}
+
+/**
+ * arm_smmu_nested_make_s2_ipa() - The command for a change of stage 2
+ * @parent: Nesting parent
+ * @ipa: First address, in bytes
+ * @size: Length in bytes, 0 for everything
+ * @cmd: Returns the command, without VMID
+ */
+VISIBLE_IF_KUNIT
+void arm_smmu_nested_make_s2_ipa(const struct arm_smmu_domain *parent,
+				 unsigned long ipa, size_t size,
+				 struct arm_smmu_nested_cmd *cmd)
+{
+	unsigned int tg = __ffs(parent->domain.pgsize_bitmap);
+
+	arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_S2_IPA);
+	if (!size || !arm_smmu_nested_make_range(parent->smmu, ipa, tg,
+						 size >> tg, cmd))
+		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_S12_VMALL);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_make_s2_ipa);
+
+/* Send @cmd for each device below @parent, and wait */
+static void arm_smmu_nested_inv_all(struct arm_smmu_domain *parent,
+				    const struct arm_smmu_nested_cmd *cmd,
+				    bool atc)
+{
+	struct arm_smmu_nested_master *nested;
+	struct arm_smmu_nested_batch batch;
+	unsigned long flags;
+
+	arm_smmu_nested_batch_init(parent->smmu, &batch);
+	spin_lock_irqsave(&parent->devices_lock, flags);
+	list_for_each_entry(nested, &parent->nested, elm) {
+		if (atc)
+			arm_smmu_nested_batch_add_atc(&batch, cmd, nested);
+		else
+			arm_smmu_nested_batch_add_tlbi(&batch, cmd,
+						       nested->vmid->id);
+	}
+	spin_unlock_irqrestore(&parent->devices_lock, flags);
+	arm_smmu_nested_batch_sync(&batch);
+}
+
+/**
+ * __arm_smmu_nested_inv_stage2() - Stage 2 changed below the guests' tables
+ * @parent: Nesting parent; its own VMID and the devices that are attached to it
+ *          directly are the caller's business
+ * @ipa: First address, in bytes
+ * @size: Length in bytes, 0 for everything
+ *
+ * TLBI_S2_IPA drops translations of stage 2 alone. Those of both stages are found
+ * by gIOVA only, so all of a VMID go; afterwards, or they could be made anew from
+ * the old stage 2. The devices' own TLBs are filled from both and come last.
+ *
+ * Any context.
+ */
+void __arm_smmu_nested_inv_stage2(struct arm_smmu_domain *parent,
+				  unsigned long ipa, size_t size)
+{
+	static const struct iommu_hwpt_pasid_table_invalidate all = {
+		.granularity = IOMMU_PASID_TABLE_INV_DOMAIN,
+	};
+	struct arm_smmu_nested_cmd cmd;
+
+	arm_smmu_nested_make_s2_ipa(parent, ipa, size, &cmd);
+	arm_smmu_nested_inv_all(parent, &cmd, false);
+	arm_smmu_nested_init_cmd(&cmd, CMDQ_OP_TLBI_NH_ALL);
+	arm_smmu_nested_inv_all(parent, &cmd, false);
+	arm_smmu_nested_make_atc(&all, &cmd);
+	arm_smmu_nested_inv_all(parent, &cmd, true);
+}

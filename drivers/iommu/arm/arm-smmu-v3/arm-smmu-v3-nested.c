@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested translation: who may nest, the stream table entries, and the devices
+ * below a nesting parent. References are to IHI 0070, the SMMUv3 architecture.
+ */
+#include <linux/slab.h>
+#include <kunit/visibility.h>
+#include <trace/events/iommu.h>
+
+#include "arm-smmu-v3-nested.h"
+
+/*
+ * Non-coherent DMA shows what memory held before the CPU's caches were written
+ * back: data of whoever owned the page before. A guest that owns stage 1 chooses
+ * the attributes, so either stage 2 overrides them or the firmware promises that
+ * they make no difference.
+ */
+static bool arm_smmu_master_coherent(struct arm_smmu_master *master)
+{
+	return master->smmu->features & ARM_SMMU_FEAT_S2FWB ||
+	       dev_iommu_fwspec_get(master->dev)->flags & IOMMU_FWSPEC_CANWBS;
+}
+
+/* MSIs that bypass the SMMU are not the guest's to translate */
+static bool arm_smmu_has_hw_msi(struct device *dev)
+{
+	struct iommu_resv_region *region;
+	bool found = false;
+	LIST_HEAD(regions);
+
+	iommu_get_resv_regions(dev, &regions);
+	list_for_each_entry(region, &regions, list)
+		found |= region->type == IOMMU_RESV_MSI;
+	iommu_put_resv_regions(dev, &regions);
+	return found;
+}
+
+/**
+ * arm_smmu_nest_parent_check() - Whether a nesting parent may be made for a
+ *                                device
+ * @dev: Device behind the SMMU
+ *
+ * Return: 0, or -EOPNOTSUPP where the SMMU lacks a stage or stalls every fault,
+ * where DMA of the device may be non-coherent, or where its MSIs bypass stage 2.
+ */
+int arm_smmu_nest_parent_check(struct device *dev)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+
+	if (!(master->smmu->features & ARM_SMMU_FEAT_NESTING))
+		return -EOPNOTSUPP;
+	if (master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE)
+		return -EOPNOTSUPP;
+	if (!arm_smmu_master_coherent(master) || arm_smmu_has_hw_msi(dev))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static int
+arm_smmu_pasid_table_check(struct iommu_domain *domain, struct device *dev,
+			   const struct iommu_hwpt_pasid_table *config)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_domain *parent = to_smmu_domain(domain);
+	struct arm_smmu_device *smmu = master->smmu;
+
+	if (!parent->nest_parent || parent->smmu != smmu)
+		return -EINVAL;
+	if (!arm_smmu_master_coherent(master))
+		return -EOPNOTSUPP;
+
+	if (memchr_inv(config->smmuv3.__reserved, 0,
+		       sizeof(config->smmuv3.__reserved)))
+		return -EOPNOTSUPP;
+	if (config->smmuv3.s1fmt > STRTAB_STE_0_S1FMT_64K_L2 ||
+	    config->smmuv3.s1dss > STRTAB_STE_1_S1DSS_SSID0 ||
+	    config->base_addr & ~STRTAB_STE_0_S1CTXPTR_MASK)
+		return -EINVAL;
+	if (config->smmuv3.s1fmt != STRTAB_STE_0_S1FMT_LINEAR &&
+	    !(smmu->features & ARM_SMMU_FEAT_2_LVL_CDTAB))
+		return -EOPNOTSUPP;
+	if (config->pasid_bits > master->ssid_bits)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/* Stage 2 of @parent, with the device's own VMID: the guest skips stage 1 */
+static void arm_smmu_make_nested_s2_ste(struct arm_smmu_ste *target,
+					struct arm_smmu_master *master,
+					struct arm_smmu_domain *parent,
+					u16 vmid, bool ats_enabled)
+{
+	arm_smmu_make_s2_domain_ste(target, master, parent, ats_enabled);
+	target->data[2] &= ~cpu_to_le64(STRTAB_STE_2_S2VMID);
+	target->data[2] |= cpu_to_le64(FIELD_PREP(STRTAB_STE_2_S2VMID, vmid));
+}
+
+/**
+ * arm_smmu_make_nested_ste() - The STE of a device that uses a guest's table
+ * @target: Returns the STE
+ * @master: Device
+ * @table: Table, checked
+ * @vmid: The device's VMID below the table's parent
+ * @ats_enabled: ATS is on
+ *
+ * Starts from the host's stage 2 and adds the stage-1 fields that the guest may
+ * choose, nothing else (5.2). CD.S of the guest is without an effect: a fault
+ * would stall the device until the host resumed it.
+ */
+VISIBLE_IF_KUNIT
+void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
+			      struct arm_smmu_master *master,
+			      const struct iommu_pasid_table *table, u16 vmid,
+			      bool ats_enabled)
+{
+	const struct iommu_hwpt_pasid_table *config = &table->config;
+
+	if (config->config == IOMMU_PASID_TABLE_ABORT) {
+		arm_smmu_make_abort_ste(target);
+		return;
+	}
+
+	arm_smmu_make_nested_s2_ste(target, master,
+				    to_smmu_domain(table->parent), vmid,
+				    ats_enabled);
+	if (config->config == IOMMU_PASID_TABLE_BYPASS)
+		return;
+
+	target->data[0] = cpu_to_le64(
+		STRTAB_STE_0_V |
+		FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_NESTED) |
+		FIELD_PREP(STRTAB_STE_0_S1FMT, config->smmuv3.s1fmt) |
+		(config->base_addr & STRTAB_STE_0_S1CTXPTR_MASK) |
+		FIELD_PREP(STRTAB_STE_0_S1CDMAX, config->pasid_bits));
+	target->data[1] |= cpu_to_le64(
+		FIELD_PREP(STRTAB_STE_1_S1DSS, config->smmuv3.s1dss) |
+		FIELD_PREP(STRTAB_STE_1_S1CIR, STRTAB_STE_1_S1C_CACHE_WBRA) |
+		FIELD_PREP(STRTAB_STE_1_S1COR, STRTAB_STE_1_S1C_CACHE_WBRA) |
+		FIELD_PREP(STRTAB_STE_1_S1CSH, ARM_SMMU_SH_ISH) |
+		(master->smmu->features & ARM_SMMU_FEAT_STALLS ?
+			 STRTAB_STE_1_S1STALLD : 0));
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_make_nested_ste);
+
+static struct arm_smmu_vmid *arm_smmu_vmid_alloc(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_vmid *vmid;
+	int id;
+
+	vmid = kzalloc(sizeof(*vmid), GFP_KERNEL_ACCOUNT);
+	if (!vmid)
+		return ERR_PTR(-ENOMEM);
+	/* VMID 0 is that of STEs without stage 2 */
+	id = ida_alloc_range(&smmu->vmid_map, 1, (1 << smmu->vmid_bits) - 1,
+			     GFP_KERNEL);
+	if (id < 0) {
+		kfree(vmid);
+		return ERR_PTR(id);
+	}
+	refcount_set(&vmid->users, 1);
+	vmid->id = id;
+	return vmid;
+}
+
+static void arm_smmu_vmid_put(struct arm_smmu_device *smmu,
+			      struct arm_smmu_vmid *vmid)
+{
+	struct arm_smmu_cmdq_ent cmd = {
+		.opcode = CMDQ_OP_TLBI_S12_VMALL,
+		.tlbi.vmid = vmid->id,
+	};
+
+	if (!refcount_dec_and_test(&vmid->users))
+		return;
+	/* The next owner must not find translations of this one */
+	arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
+	ida_free(&smmu->vmid_map, vmid->id);
+	kfree(vmid);
+}
+
+/* The oldest attachment of @master below @parent, to @table or to any */
+static struct arm_smmu_nested_master *
+arm_smmu_nested_find(struct arm_smmu_domain *parent,
+		     struct arm_smmu_master *master,
+		     const struct iommu_pasid_table *table)
+{
+	struct arm_smmu_nested_master *nested;
+
+	lockdep_assert_held(&parent->nested_sem);
+	list_for_each_entry_reverse(nested, &parent->nested, elm)
+		if (nested->master == master &&
+		    (!table || nested->table == table))
+			return nested;
+	return NULL;
+}
+
+/*
+ * Publish that @master is about to use @table: from here on changes of stage 2
+ * reach its VMID.
+ */
+static int arm_smmu_nested_add(struct arm_smmu_nested_master *nested)
+{
+	struct arm_smmu_domain *parent = to_smmu_domain(nested->table->parent);
+	struct arm_smmu_nested_master *old;
+	unsigned long flags;
+	int ret = 0;
+
+	down_write(&parent->nested_sem);
+	old = arm_smmu_nested_find(parent, nested->master, NULL);
+	if (old) {
+		nested->vmid = old->vmid;
+		refcount_inc(&nested->vmid->users);
+	} else {
+		nested->vmid = arm_smmu_vmid_alloc(parent->smmu);
+		if (IS_ERR(nested->vmid)) {
+			ret = PTR_ERR(nested->vmid);
+			goto out_unlock;
+		}
+	}
+	spin_lock_irqsave(&parent->devices_lock, flags);
+	list_add(&nested->elm, &parent->nested);
+	spin_unlock_irqrestore(&parent->devices_lock, flags);
+out_unlock:
+	up_write(&parent->nested_sem);
+	return ret;
+}
+
+/*
+ * From the parent alone to nested, EATS and the VMID change too. Change them
+ * first: an STE with a difference in one of its 64-bit words is never invalid on
+ * its way.
+ */
+static void arm_smmu_nested_enter(struct arm_smmu_master *master,
+				  struct arm_smmu_domain *parent, u16 vmid,
+				  bool ats_enabled)
+{
+	struct arm_smmu_ste ste;
+
+	arm_smmu_make_s2_domain_ste(&ste, master, parent, ats_enabled);
+	arm_smmu_install_ste_for_dev(master, &ste);
+	arm_smmu_make_nested_s2_ste(&ste, master, parent, vmid, ats_enabled);
+	arm_smmu_install_ste_for_dev(master, &ste);
+}
+
+/**
+ * arm_smmu_nested_leave() - The way back of arm_smmu_nested_enter()
+ * @master: Device, about to be attached to @parent
+ * @parent: Domain with a stage 2
+ * @ats_enabled: ATS will be on
+ *
+ * Does nothing unless the device uses a table below @parent. The caller holds
+ * the group mutex.
+ */
+void arm_smmu_nested_leave(struct arm_smmu_master *master,
+			   struct arm_smmu_domain *parent, bool ats_enabled)
+{
+	struct iommu_pasid_table *table = master->dev->iommu->pasid_table;
+	struct arm_smmu_nested_master *nested;
+	struct arm_smmu_ste ste;
+	bool old_ats;
+	u16 vmid;
+
+	iommu_group_mutex_assert(master->dev);
+
+	if (!table || table->parent != &parent->domain ||
+	    table->config.config == IOMMU_PASID_TABLE_ABORT)
+		return;
+
+	down_read(&parent->nested_sem);
+	nested = arm_smmu_nested_find(parent, master, table);
+	vmid = nested->vmid->id;
+	old_ats = nested->ats;
+	up_read(&parent->nested_sem);
+
+	arm_smmu_make_nested_s2_ste(&ste, master, parent, vmid, old_ats);
+	arm_smmu_install_ste_for_dev(master, &ste);
+	arm_smmu_make_nested_s2_ste(&ste, master, parent, vmid, ats_enabled);
+	arm_smmu_install_ste_for_dev(master, &ste);
+}
+
+static void arm_smmu_nested_remove(struct arm_smmu_nested_master *nested)
+{
+	struct arm_smmu_domain *parent = to_smmu_domain(nested->table->parent);
+	unsigned long flags;
+
+	lockdep_assert_held_write(&parent->nested_sem);
+
+	spin_lock_irqsave(&parent->devices_lock, flags);
+	list_del(&nested->elm);
+	spin_unlock_irqrestore(&parent->devices_lock, flags);
+	arm_smmu_vmid_put(parent->smmu, nested->vmid);
+	kfree(nested);
+}
+
+static int arm_smmu_attach_pasid_table(struct iommu_pasid_table *table,
+				       struct device *dev)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_domain *parent = to_smmu_domain(table->parent);
+	bool stage2 = table->config.config != IOMMU_PASID_TABLE_ABORT;
+	struct arm_smmu_attach_state state = {
+		.old_domain = iommu_get_domain_for_dev(dev),
+		.master = master,
+		.cd_needs_ats = stage2 &&
+				(table->config.flags & IOMMU_PASID_TABLE_ATS),
+		.ssid = IOMMU_NO_PASID,
+	};
+	struct arm_smmu_nested_master *nested;
+	struct arm_smmu_ste ste;
+	int ret;
+
+	/* PASIDs of the host and of the guest cannot share a table */
+	if (arm_smmu_ssids_in_use(&master->cd_table))
+		return -EBUSY;
+
+	nested = kzalloc(sizeof(*nested), GFP_KERNEL_ACCOUNT);
+	if (!nested)
+		return -ENOMEM;
+	nested->master = master;
+	nested->table = table;
+	ret = arm_smmu_nested_add(nested);
+	if (ret)
+		goto err_free;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	ret = arm_smmu_attach_prepare(&state, &table->domain);
+	if (ret)
+		goto err_unlock;
+	WRITE_ONCE(nested->ats, state.ats_enabled);
+
+	if (stage2 && state.old_domain == table->parent)
+		arm_smmu_nested_enter(master, parent, nested->vmid->id,
+				      state.ats_enabled);
+	arm_smmu_make_nested_ste(&ste, master, table, nested->vmid->id,
+				 state.ats_enabled);
+	arm_smmu_install_ste_for_dev(master, &ste);
+	/* Translations of the table that this one replaces have the same VMID */
+	arm_smmu_nested_inv_vmid(parent->smmu, nested->vmid->id);
+	arm_smmu_attach_commit(&state);
+	arm_smmu_clear_cd(master, IOMMU_NO_PASID);
+	mutex_unlock(&arm_smmu_asid_lock);
+	return 0;
+
+err_unlock:
+	mutex_unlock(&arm_smmu_asid_lock);
+	down_write(&parent->nested_sem);
+	arm_smmu_nested_remove(nested);
+	up_write(&parent->nested_sem);
+	return ret;
+err_free:
+	kfree(nested);
+	return ret;
+}
+
+static void arm_smmu_detach_pasid_table(struct iommu_pasid_table *table,
+					struct device *dev)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_domain *parent = to_smmu_domain(table->parent);
+	struct arm_smmu_nested_master *nested;
+
+	down_write(&parent->nested_sem);
+	nested = arm_smmu_nested_find(parent, master, table);
+	arm_smmu_nested_remove(nested);
+	up_write(&parent->nested_sem);
+}
+
+/**
+ * arm_smmu_nested_event() - Take an event that a guest can cause at will
+ * @smmu: SMMU
+ * @evt: The event record that nobody else handled, section 7.3
+ *
+ * Faults of a device below a guest's table are the guest's doing: they are
+ * traced and kept out of the log.
+ *
+ * Return: true if the event is such a one.
+ */
+bool arm_smmu_nested_event(struct arm_smmu_device *smmu, const u64 *evt)
+{
+	struct arm_smmu_master *master;
+	bool taken = false;
+
+	mutex_lock(&smmu->streams_mutex);
+	master = arm_smmu_find_master(smmu, FIELD_GET(EVTQ_0_SID, evt[0]));
+	if (master && READ_ONCE(master->dev->iommu->pasid_table)) {
+		trace_io_page_fault(master->dev, evt[2],
+				    evt[1] & EVTQ_1_RnW ? IOMMU_FAULT_READ :
+							  IOMMU_FAULT_WRITE);
+		taken = true;
+	}
+	mutex_unlock(&smmu->streams_mutex);
+	return taken;
+}
+
+const struct iommu_pasid_table_ops arm_smmu_pasid_table_ops = {
+	.format = IOMMU_PASID_TABLE_SMMUV3,
+	.check = arm_smmu_pasid_table_check,
+	.attach = arm_smmu_attach_pasid_table,
+	.detach = arm_smmu_detach_pasid_table,
+	.cache_invalidate = arm_smmu_nested_cache_invalidate,
+};

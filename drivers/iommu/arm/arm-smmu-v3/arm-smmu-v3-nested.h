@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Nested translation: stage 1 by a guest's context descriptor table, stage 2 by
+ * the host
+ */
+#ifndef _ARM_SMMU_V3_NESTED_H
+#define _ARM_SMMU_V3_NESTED_H
+
+#include <linux/iommu-pasid-table.h>
+#include <linux/refcount.h>
+
+#include "arm-smmu-v3.h"
+
+/**
+ * struct arm_smmu_vmid - VMID of one device below a nesting parent
+ * @users: Attachments of the device that use it: two while one table replaces
+ *         another, else one
+ * @id: The VMID
+ *
+ * ASIDs belong to the guest, and each of its tables may use all of them. A VMID
+ * of its own keeps a device from hitting the translations of another one's table
+ * with the same ASID. It stays with the device when a table replaces another one
+ * below the same parent, so that only S1ContextPtr of a live STE changes.
+ */
+struct arm_smmu_vmid {
+	refcount_t users;
+	u16 id;
+};
+
+/**
+ * struct arm_smmu_nested_master - One device attached to one table
+ * @elm: In arm_smmu_domain.nested of the table's parent. Written with nested_sem
+ *       held for writing and devices_lock, read with either.
+ * @master: Device
+ * @table: Table that it uses
+ * @vmid: Tags its translations
+ * @ats: ATS is on
+ */
+struct arm_smmu_nested_master {
+	struct list_head elm;
+	struct arm_smmu_master *master;
+	struct iommu_pasid_table *table;
+	struct arm_smmu_vmid *vmid;
+	bool ats;
+};
+
+/**
+ * struct arm_smmu_nested_cmd - A command to repeat over a range of addresses
+ * @data: The command, without what depends on the device (VMID or StreamID)
+ * @stride: Distance of the addresses in bytes
+ * @count: Number of commands
+ */
+struct arm_smmu_nested_cmd {
+	u64 data[CMDQ_ENT_DWORDS];
+	u64 stride;
+	u32 count;
+};
+
+#ifdef CONFIG_ARM_SMMU_V3_IOMMUFD
+extern const struct iommu_pasid_table_ops arm_smmu_pasid_table_ops;
+#define arm_smmu_pasid_table_ops_ptr (&arm_smmu_pasid_table_ops)
+
+int arm_smmu_nest_parent_check(struct device *dev);
+void arm_smmu_nested_leave(struct arm_smmu_master *master,
+			   struct arm_smmu_domain *parent, bool ats_enabled);
+bool arm_smmu_nested_event(struct arm_smmu_device *smmu, const u64 *evt);
+int arm_smmu_nested_cache_invalidate(struct iommu_pasid_table *table,
+				     struct iommu_inv_iter *iter, u32 *done);
+void arm_smmu_nested_inv_vmid(struct arm_smmu_device *smmu, u16 vmid);
+void __arm_smmu_nested_inv_stage2(struct arm_smmu_domain *parent,
+				  unsigned long ipa, size_t size);
+
+/* Call after the nesting parent's own invalidation; @size 0 is everything */
+static inline void arm_smmu_nested_inv_stage2(struct arm_smmu_domain *parent,
+					      unsigned long ipa, size_t size)
+{
+	if (parent->nest_parent)
+		__arm_smmu_nested_inv_stage2(parent, ipa, size);
+}
+
+#if IS_ENABLED(CONFIG_KUNIT)
+void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
+			      struct arm_smmu_master *master,
+			      const struct iommu_pasid_table *table, u16 vmid,
+			      bool ats_enabled);
+int arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
+			      const struct iommu_hwpt_pasid_table_invalidate *req,
+			      struct arm_smmu_nested_cmd *cmd);
+void arm_smmu_nested_make_cfgi(const struct iommu_hwpt_pasid_table_invalidate *req,
+			       struct arm_smmu_nested_cmd *cmd);
+void arm_smmu_nested_make_atc(const struct iommu_hwpt_pasid_table_invalidate *req,
+			      struct arm_smmu_nested_cmd *cmd);
+void arm_smmu_nested_make_s2_ipa(const struct arm_smmu_domain *parent,
+				 unsigned long ipa, size_t size,
+				 struct arm_smmu_nested_cmd *cmd);
+#endif
+#else /* CONFIG_ARM_SMMU_V3_IOMMUFD */
+#define arm_smmu_pasid_table_ops_ptr NULL
+
+static inline int arm_smmu_nest_parent_check(struct device *dev)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void arm_smmu_nested_leave(struct arm_smmu_master *master,
+					 struct arm_smmu_domain *parent,
+					 bool ats_enabled)
+{
+}
+
+static inline bool arm_smmu_nested_event(struct arm_smmu_device *smmu,
+					 const u64 *evt)
+{
+	return false;
+}
+
+static inline void arm_smmu_nested_inv_stage2(struct arm_smmu_domain *parent,
+					      unsigned long ipa, size_t size)
+{
+}
+#endif /* CONFIG_ARM_SMMU_V3_IOMMUFD */
+#endif

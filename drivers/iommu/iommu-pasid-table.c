@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A guest's PASID table: the part that does not depend on the vendor
+ */
+#include <linux/iommu-pasid-table.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "iommu-priv.h"
+
+static const struct iommu_domain_ops iommu_pasid_table_domain_ops;
+
+static const struct iommu_pasid_table_ops *
+iommu_pasid_table_ops(const struct iommu_pasid_table *table)
+{
+	return table->parent->ops->pasid_table_ops;
+}
+
+/**
+ * iommu_domain_is_pasid_table() - Whether a domain is a guest's PASID table
+ * @domain: Any domain
+ *
+ * Return: true for what iommu_pasid_table_alloc() made.
+ */
+bool iommu_domain_is_pasid_table(const struct iommu_domain *domain)
+{
+	return domain->ops == &iommu_pasid_table_domain_ops;
+}
+EXPORT_SYMBOL_NS_GPL(iommu_domain_is_pasid_table, IOMMUFD_INTERNAL);
+
+static int
+iommu_pasid_table_check(struct iommu_domain *parent,
+			const struct iommu_hwpt_pasid_table *config)
+{
+	const struct iommu_domain_geometry *geometry = &parent->geometry;
+
+	if (config->flags & ~IOMMU_PASID_TABLE_ATS)
+		return -EOPNOTSUPP;
+	if (config->format != parent->ops->pasid_table_ops->format)
+		return -EOPNOTSUPP;
+	if (config->config < IOMMU_PASID_TABLE_TRANSLATE ||
+	    config->config > IOMMU_PASID_TABLE_ABORT)
+		return -EINVAL;
+	if (config->pasid_bits > IOMMU_PASID_TABLE_MAX_BITS)
+		return -EINVAL;
+	if (config->base_addr > geometry->aperture_end)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * iommu_pasid_table_alloc() - Make a domain of a guest's PASID table
+ * @dev: Device that the table is meant for. Others behind the same IOMMU may be
+ *       attached too, each is checked then.
+ * @parent: Nesting parent; the caller keeps it alive for as long as the table
+ * @config: What the guest asks for; untrusted, copied
+ *
+ * The memory is charged to the caller. Free it with iommu_domain_free() once no
+ * device is attached.
+ *
+ * Return: the domain, or
+ *
+ * * ERR_PTR(-EOPNOTSUPP): the driver or the hardware cannot do it, or a flag or
+ *   reserved field is unknown
+ * * ERR_PTR(-EINVAL): a value is malformed, or @parent is no nesting parent
+ * * ERR_PTR(-ENOMEM)
+ */
+struct iommu_domain *
+iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
+			const struct iommu_hwpt_pasid_table *config)
+{
+	struct iommu_pasid_table *table;
+	int rc;
+
+	if (!parent->ops->pasid_table_ops)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (parent->owner != dev_iommu_ops(dev))
+		return ERR_PTR(-EINVAL);
+
+	rc = iommu_pasid_table_check(parent, config);
+	if (rc)
+		return ERR_PTR(rc);
+	rc = parent->ops->pasid_table_ops->check(parent, dev, config);
+	if (rc)
+		return ERR_PTR(rc);
+
+	table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	if (!table)
+		return ERR_PTR(-ENOMEM);
+	table->domain.type = IOMMU_DOMAIN_NESTED;
+	table->domain.ops = &iommu_pasid_table_domain_ops;
+	table->domain.owner = parent->owner;
+	table->parent = parent;
+	table->config = *config;
+	return &table->domain;
+}
+EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_alloc, IOMMUFD_INTERNAL);
+
+/**
+ * iommu_attach_pasid_table() - Let a guest's PASID table translate for a device
+ * @domain: Table, of iommu_pasid_table_alloc()
+ * @dev: Device behind the IOMMU of the table's parent
+ *
+ * The attach_dev op of the domain, so every way to attach or to replace a domain
+ * ends here. The caller holds the group mutex. If it fails, the device keeps
+ * the translation it had.
+ *
+ * Return: 0, -EINVAL if table and device do not fit, or another errno of
+ * iommu_domain_ops.attach_dev.
+ */
+int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev)
+{
+	struct iommu_pasid_table *table = to_iommu_pasid_table(domain);
+	const struct iommu_pasid_table_ops *ops = iommu_pasid_table_ops(table);
+
+	iommu_group_mutex_assert(dev);
+
+	if (dev_iommu_ops(dev) != domain->owner)
+		return -EINVAL;
+	if (ops->check(table->parent, dev, &table->config))
+		return -EINVAL;
+	return ops->attach(table, dev);
+}
+
+/**
+ * iommu_detach_pasid_table() - Forget that a device used a guest's PASID table
+ * @table: Table that iommu_attach_pasid_table() gave to the device
+ * @dev: Device, which translates through another domain or is blocked by now
+ *
+ * Which domain takes the table's place is the business of whoever replaces it:
+ * the nesting parent for stage 2 only, the blocking or the default domain when
+ * the device is released. The caller holds the group mutex.
+ */
+void iommu_detach_pasid_table(struct iommu_pasid_table *table,
+			      struct device *dev)
+{
+	iommu_group_mutex_assert(dev);
+	iommu_pasid_table_ops(table)->detach(table, dev);
+}
+
+/*
+ * A device was attached to @domain. Pairs each successful attach of a table with
+ * one detach, in the unwind paths of a group as well: what counts is what the
+ * device itself uses, not what the group is meant to use.
+ */
+void __iommu_pasid_table_moved(struct iommu_domain *domain, struct device *dev)
+{
+	struct iommu_pasid_table *old = dev->iommu->pasid_table;
+	struct iommu_pasid_table *new = NULL;
+
+	if (iommu_domain_is_pasid_table(domain))
+		new = to_iommu_pasid_table(domain);
+	WRITE_ONCE(dev->iommu->pasid_table, new);
+	if (old)
+		iommu_detach_pasid_table(old, dev);
+}
+
+/*
+ * A device disappears while its group still uses a table, as a sibling of an
+ * assigned device may. Block it first: the table goes before release_device().
+ */
+void __iommu_pasid_table_release(struct device *dev)
+{
+	struct iommu_domain *blocked = dev_iommu_ops(dev)->blocked_domain;
+	struct iommu_pasid_table *old = dev->iommu->pasid_table;
+
+	if (blocked)
+		blocked->ops->attach_dev(blocked, dev);
+	WRITE_ONCE(dev->iommu->pasid_table, NULL);
+	iommu_detach_pasid_table(old, dev);
+}
+
+static int
+iommu_inv_check_addr(const struct iommu_hwpt_pasid_table_invalidate *req)
+{
+	u64 granule;
+
+	if (req->caches & IOMMU_PASID_TABLE_INV_PASID_CACHE)
+		return -EINVAL;
+	if (req->granule_log2 < 12 || req->granule_log2 > 63)
+		return -EINVAL;
+	granule = 1ULL << req->granule_log2;
+	if (!req->nb_granules || req->addr & (granule - 1))
+		return -EINVAL;
+	/* The last byte may be the last one of 64 bits, not beyond */
+	if (req->nb_granules - 1 > (U64_MAX - req->addr) >> req->granule_log2)
+		return -EINVAL;
+	return 0;
+}
+
+static int
+iommu_inv_check_pasid(const struct iommu_hwpt_pasid_table_invalidate *req)
+{
+	if ((req->caches & (IOMMU_PASID_TABLE_INV_DEV_TLB |
+			    IOMMU_PASID_TABLE_INV_PASID_CACHE)) &&
+	    !(req->flags & IOMMU_PASID_TABLE_INV_PASID))
+		return -EINVAL;
+	if (!(req->flags & (IOMMU_PASID_TABLE_INV_PASID |
+			    IOMMU_PASID_TABLE_INV_ARCHID)))
+		return -EINVAL;
+	return 0;
+}
+
+static int iommu_inv_check(const struct iommu_pasid_table *table,
+			   const struct iommu_hwpt_pasid_table_invalidate *req)
+{
+	bool pasid_valid = req->flags & IOMMU_PASID_TABLE_INV_PASID;
+	bool archid_valid = req->flags & IOMMU_PASID_TABLE_INV_ARCHID;
+
+	if (req->flags & ~(IOMMU_PASID_TABLE_INV_LEAF |
+			   IOMMU_PASID_TABLE_INV_PASID |
+			   IOMMU_PASID_TABLE_INV_ARCHID))
+		return -EOPNOTSUPP;
+	if (req->caches & ~(IOMMU_PASID_TABLE_INV_IOTLB |
+			    IOMMU_PASID_TABLE_INV_DEV_TLB |
+			    IOMMU_PASID_TABLE_INV_PASID_CACHE))
+		return -EOPNOTSUPP;
+	if (!req->caches)
+		return -EINVAL;
+	if (pasid_valid ? req->pasid >> table->config.pasid_bits : req->pasid)
+		return -EINVAL;
+	if (!archid_valid && req->archid)
+		return -EINVAL;
+	if (req->granularity == IOMMU_PASID_TABLE_INV_ADDR)
+		return iommu_inv_check_addr(req);
+
+	if (req->granule_log2 || req->addr || req->nb_granules)
+		return -EINVAL;
+	switch (req->granularity) {
+	case IOMMU_PASID_TABLE_INV_DOMAIN:
+		return req->flags ? -EINVAL : 0;
+	case IOMMU_PASID_TABLE_INV_ONE_PASID:
+		return iommu_inv_check_pasid(req);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+/**
+ * iommu_inv_next() - Get the next requests of an invalidation
+ * @iter: From the driver's cache_invalidate op
+ *
+ * The requests are copies that the core has checked; the driver checks what
+ * depends on its hardware. May sleep.
+ *
+ * Return: the number of requests in @iter->reqs, 0 after the last one, or the
+ * errno of the next request, after all the ones before it.
+ */
+int iommu_inv_next(struct iommu_inv_iter *iter)
+{
+	int i, nr;
+
+	if (iter->pending_error)
+		return iter->pending_error;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	cond_resched();
+
+	nr = iter->source->fetch(iter->source, iter->reqs);
+	if (nr <= 0)
+		return nr;
+	for (i = 0; i < nr; i++) {
+		iter->pending_error = iommu_inv_check(iter->table,
+						      &iter->reqs[i]);
+		if (iter->pending_error)
+			break;
+	}
+	iter->nr = i;
+	return i ?: iter->pending_error;
+}
+EXPORT_SYMBOL_GPL(iommu_inv_next);
+
+/**
+ * iommu_cache_invalidate() - Drop cached translations of a guest's PASID table
+ * @domain: Table, of iommu_pasid_table_alloc()
+ * @source: Where the requests come from; untrusted
+ * @done: Returns the number of requests that are complete, from the first on.
+ *        The request after them is the cause of an error.
+ *
+ * Waits for the hardware once. Takes no lock that an attach holds while it
+ * sleeps; the caller keeps the table alive. May sleep.
+ *
+ * Return: 0 if all requests are complete, or the errnos that struct
+ * iommu_hwpt_pasid_table_invalidate lists.
+ */
+int iommu_cache_invalidate(struct iommu_domain *domain,
+			   struct iommu_inv_source *source, u32 *done)
+{
+	struct iommu_pasid_table *table = to_iommu_pasid_table(domain);
+	struct iommu_inv_iter iter;
+
+	iter.nr = 0;
+	iter.table = table;
+	iter.source = source;
+	iter.pending_error = 0;
+	*done = 0;
+	return iommu_pasid_table_ops(table)->cache_invalidate(table, &iter,
+							      done);
+}
+EXPORT_SYMBOL_NS_GPL(iommu_cache_invalidate, IOMMUFD_INTERNAL);
+
+static void iommu_pasid_table_free(struct iommu_domain *domain)
+{
+	kfree(to_iommu_pasid_table(domain));
+}
+
+static const struct iommu_domain_ops iommu_pasid_table_domain_ops = {
+	.attach_dev = iommu_attach_pasid_table,
+	.free = iommu_pasid_table_free,
+};

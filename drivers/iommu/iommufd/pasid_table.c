@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested HWPTs of a guest's PASID table: user copies only. What the values mean
+ * is checked by the core and the IOMMU driver.
+ */
+#include <linux/iommu-pasid-table.h>
+
+#include "iommufd_private.h"
+
+struct iommufd_inv_source {
+	struct iommu_inv_source source;
+	const struct iommu_user_data_array *array;
+	u32 next;
+};
+
+/**
+ * iommufd_pasid_table_alloc() - Copy a table's configuration from the user
+ * @dev: Device that the table is meant for
+ * @parent: Nesting parent
+ * @user_data: The user's struct iommu_hwpt_pasid_table
+ *
+ * Return: the domain of the table, or
+ *
+ * * ERR_PTR(-EINVAL): too short
+ * * ERR_PTR(-E2BIG): longer than known and the tail not 0, or beyond a page
+ * * ERR_PTR(-EFAULT): not readable
+ * * an errno of iommu_pasid_table_alloc()
+ */
+struct iommu_domain *
+iommufd_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
+			  const struct iommu_user_data *user_data)
+{
+	struct iommu_hwpt_pasid_table config;
+	int rc;
+
+	if (user_data->len < sizeof(config))
+		return ERR_PTR(-EINVAL);
+	/* Bounds the search for a non-zero tail */
+	if (user_data->len > PAGE_SIZE)
+		return ERR_PTR(-E2BIG);
+	rc = copy_struct_from_user(&config, sizeof(config), user_data->uptr,
+				   user_data->len);
+	if (rc)
+		return ERR_PTR(rc);
+	return iommu_pasid_table_alloc(dev, parent, &config);
+}
+
+static int iommufd_inv_fetch_long(struct iommufd_inv_source *src,
+				  struct iommu_hwpt_pasid_table_invalidate *req)
+{
+	const struct iommu_user_data_array *array = src->array;
+	int rc;
+
+	rc = copy_struct_from_user(req, sizeof(*req),
+				   array->uptr +
+					   (u64)src->next * array->entry_len,
+				   array->entry_len);
+	if (rc)
+		return rc;
+	src->next++;
+	return 1;
+}
+
+static int iommufd_inv_fetch(struct iommu_inv_source *source,
+			     struct iommu_hwpt_pasid_table_invalidate *reqs)
+{
+	struct iommufd_inv_source *src =
+		container_of(source, struct iommufd_inv_source, source);
+	const struct iommu_user_data_array *array = src->array;
+	u32 nr = min_t(u32, array->entry_num - src->next, IOMMU_INV_CHUNK);
+	size_t left;
+
+	if (!nr)
+		return 0;
+	if (array->entry_len != sizeof(*reqs))
+		return iommufd_inv_fetch_long(src, reqs);
+
+	left = copy_from_user(reqs, array->uptr + src->next * sizeof(*reqs),
+			      nr * sizeof(*reqs));
+	/* The requests in front of the unreadable one still count */
+	nr -= DIV_ROUND_UP(left, sizeof(*reqs));
+	if (!nr)
+		return -EFAULT;
+	src->next += nr;
+	return nr;
+}
+
+/**
+ * iommufd_pasid_table_invalidate() - Invalidate for a HWPT of a PASID table
+ * @domain: Domain of the HWPT
+ * @array: The user's requests; entry_num returns how many are complete
+ *
+ * Return: 0 or an errno of iommu_cache_invalidate().
+ */
+int iommufd_pasid_table_invalidate(struct iommu_domain *domain,
+				   struct iommu_user_data_array *array)
+{
+	struct iommufd_inv_source src = {
+		.source.fetch = iommufd_inv_fetch,
+		.array = array,
+	};
+	u32 done = 0;
+	int rc = 0;
+
+	if (array->type != IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE)
+		rc = -EINVAL;
+	else if (array->entry_num &&
+		 array->entry_len <
+			 sizeof(struct iommu_hwpt_pasid_table_invalidate))
+		rc = -EINVAL;
+	else if (array->entry_num)
+		rc = iommu_cache_invalidate(domain, &src.source, &done);
+	array->entry_num = done;
+	return rc;
+}

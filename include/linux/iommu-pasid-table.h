@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A guest's PASID table, nested on a stage 2 that the host owns
+ *
+ * The guest owns the table and the stage-1 translations below it, the host owns
+ * the nesting parent (stage 2) and the entry of the device in its own tables.
+ * The core checks what does not depend on the vendor and hands the rest to the
+ * nesting parent's driver through struct iommu_pasid_table_ops.
+ */
+#ifndef __LINUX_IOMMU_PASID_TABLE_H
+#define __LINUX_IOMMU_PASID_TABLE_H
+
+#include <linux/iommu.h>
+#include <uapi/linux/iommufd.h>
+
+/* PCIe and SMMUv3 have 20-bit PASIDs */
+#define IOMMU_PASID_TABLE_MAX_BITS	20
+
+/* Requests that one fetch brings; the array lives on the stack */
+#define IOMMU_INV_CHUNK			16
+
+/**
+ * struct iommu_pasid_table - A guest's PASID table as a domain to attach
+ * @domain: IOMMU_DOMAIN_NESTED, with the core's ops
+ * @parent: Nesting parent: the stage 2. The owner of the table keeps it alive.
+ * @config: What the guest asked for. Checked by the core and the driver,
+ *          constant after allocation.
+ */
+struct iommu_pasid_table {
+	struct iommu_domain domain;
+	struct iommu_domain *parent;
+	struct iommu_hwpt_pasid_table config;
+};
+
+/**
+ * struct iommu_inv_source - Where the requests of an invalidation come from
+ * @fetch: Store the next requests, IOMMU_INV_CHUNK at most, and return their
+ *         number, 0 after the last one, or the errno of the next one. May
+ *         sleep.
+ */
+struct iommu_inv_source {
+	int (*fetch)(struct iommu_inv_source *source,
+		     struct iommu_hwpt_pasid_table_invalidate *reqs);
+};
+
+/**
+ * struct iommu_inv_iter - Checked requests, chunk by chunk
+ * @reqs: The chunk that iommu_inv_next() returned
+ * @nr: Number of requests in @reqs
+ * @table: Table that the requests are for
+ * @source: Where they come from
+ * @pending_error: Errno of the request after @reqs; private
+ */
+struct iommu_inv_iter {
+	struct iommu_hwpt_pasid_table_invalidate reqs[IOMMU_INV_CHUNK];
+	unsigned int nr;
+	const struct iommu_pasid_table *table;
+	struct iommu_inv_source *source;
+	int pending_error;
+};
+
+/**
+ * struct iommu_pasid_table_ops - What a driver does for a guest's PASID table
+ * @format: The one format that the hardware has, of
+ *          enum iommu_pasid_table_format
+ * @check: Refuse a configuration that @dev or the hardware behind it cannot do.
+ *         @parent belongs to the same driver, but may be anything else. Changes
+ *         nothing. EOPNOTSUPP for what is missing, EINVAL for what is malformed.
+ * @attach: Make @dev translate through @table. On failure the device keeps what
+ *          it had. Called under the group mutex; each success is followed by
+ *          one @detach. Errnos as for iommu_domain_ops.attach_dev.
+ * @detach: @dev left @table: it translates through something else or is blocked
+ *          by now. Drop what @attach holds. Called under the group mutex.
+ * @cache_invalidate: Do the requests of @iter in their order and wait for them
+ *                    once. @done returns the number of those that are complete.
+ *                    Called with the table alive and without the group mutex:
+ *                    devices come and go meanwhile.
+ */
+struct iommu_pasid_table_ops {
+	u32 format;
+	int (*check)(struct iommu_domain *parent, struct device *dev,
+		     const struct iommu_hwpt_pasid_table *config);
+	int (*attach)(struct iommu_pasid_table *table, struct device *dev);
+	void (*detach)(struct iommu_pasid_table *table, struct device *dev);
+	int (*cache_invalidate)(struct iommu_pasid_table *table,
+				struct iommu_inv_iter *iter, u32 *done);
+};
+
+static inline struct iommu_pasid_table *
+to_iommu_pasid_table(struct iommu_domain *domain)
+{
+	return container_of(domain, struct iommu_pasid_table, domain);
+}
+
+#ifdef CONFIG_IOMMU_PASID_TABLE
+bool iommu_domain_is_pasid_table(const struct iommu_domain *domain);
+struct iommu_domain *
+iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
+			const struct iommu_hwpt_pasid_table *config);
+int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev);
+void iommu_detach_pasid_table(struct iommu_pasid_table *table,
+			      struct device *dev);
+int iommu_cache_invalidate(struct iommu_domain *domain,
+			   struct iommu_inv_source *source, u32 *done);
+int iommu_inv_next(struct iommu_inv_iter *iter);
+#else
+static inline bool
+iommu_domain_is_pasid_table(const struct iommu_domain *domain)
+{
+	return false;
+}
+
+static inline struct iommu_domain *
+iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
+			const struct iommu_hwpt_pasid_table *config)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline void iommu_detach_pasid_table(struct iommu_pasid_table *table,
+					    struct device *dev)
+{
+}
+
+static inline int iommu_cache_invalidate(struct iommu_domain *domain,
+					 struct iommu_inv_source *source,
+					 u32 *done)
+{
+	return -EOPNOTSUPP;
+}
+#endif /* CONFIG_IOMMU_PASID_TABLE */
+#endif
