@@ -21,9 +21,10 @@ static bool arm_smmu_master_coherent(struct arm_smmu_master *master)
 	       dev_iommu_fwspec_get(master->dev)->flags & IOMMU_FWSPEC_CANWBS;
 }
 
-/* MSIs that bypass the SMMU are not the guest's to translate */
-static bool arm_smmu_has_hw_msi(struct device *dev)
+/* MSIs that bypass stage 2 would bypass the guest's memory, too */
+static bool arm_smmu_master_hw_msi(struct arm_smmu_master *master)
 {
+	struct device *dev = master->dev;
 	struct iommu_resv_region *region;
 	bool found = false;
 	LIST_HEAD(regions);
@@ -33,6 +34,12 @@ static bool arm_smmu_has_hw_msi(struct device *dev)
 		found |= region->type == IOMMU_RESV_MSI;
 	iommu_put_resv_regions(dev, &regions);
 	return found;
+}
+
+static bool arm_smmu_master_can_nest(struct arm_smmu_master *master)
+{
+	return arm_smmu_master_coherent(master) &&
+	       !arm_smmu_master_hw_msi(master);
 }
 
 /**
@@ -51,7 +58,7 @@ int arm_smmu_nest_parent_check(struct device *dev)
 		return -EOPNOTSUPP;
 	if (master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE)
 		return -EOPNOTSUPP;
-	if (!arm_smmu_master_coherent(master) || arm_smmu_has_hw_msi(dev))
+	if (!arm_smmu_master_can_nest(master))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -66,7 +73,7 @@ arm_smmu_pasid_table_check(struct iommu_domain *domain, struct device *dev,
 
 	if (!parent->nest_parent || parent->smmu != smmu)
 		return -EINVAL;
-	if (!arm_smmu_master_coherent(master))
+	if (!arm_smmu_master_can_nest(master))
 		return -EOPNOTSUPP;
 
 	if (memchr_inv(config->smmuv3.__reserved, 0,
