@@ -45,8 +45,8 @@ iommufd_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 	return iommu_pasid_table_alloc(dev, parent, &config);
 }
 
-static int iommufd_inv_fetch_long(struct iommufd_inv_source *src,
-				  struct iommu_hwpt_pasid_table_invalidate *req)
+static int iommufd_inv_fetch_one(struct iommufd_inv_source *src,
+				 struct iommu_hwpt_pasid_table_invalidate *req)
 {
 	const struct iommu_user_data_array *array = src->array;
 	int rc;
@@ -68,19 +68,14 @@ static int iommufd_inv_fetch(struct iommu_inv_source *source,
 		container_of(source, struct iommufd_inv_source, source);
 	const struct iommu_user_data_array *array = src->array;
 	u32 nr = min_t(u32, array->entry_num - src->next, IOMMU_INV_CHUNK);
-	size_t left;
 
 	if (!nr)
 		return 0;
-	if (array->entry_len != sizeof(*reqs))
-		return iommufd_inv_fetch_long(src, reqs);
-
-	left = copy_from_user(reqs, array->uptr + src->next * sizeof(*reqs),
-			      nr * sizeof(*reqs));
-	/* The requests in front of the unreadable one still count */
-	nr -= DIV_ROUND_UP(left, sizeof(*reqs));
-	if (!nr)
-		return -EFAULT;
+	/* The requests in front of an unreadable one still count */
+	if (array->entry_len != sizeof(*reqs) ||
+	    copy_from_user(reqs, array->uptr + src->next * sizeof(*reqs),
+			   nr * sizeof(*reqs)))
+		return iommufd_inv_fetch_one(src, reqs);
 	src->next += nr;
 	return nr;
 }
