@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # apt with private sources and lists: the machine's own stay as they are.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 
 apt_dir=$cache/apt
 apt_options=(
@@ -27,10 +27,11 @@ apt_prepare() {
 	rm -f "$apt_dir"/sources/*
 	[ ! -f /etc/apt/sources.list ] ||
 		cp /etc/apt/sources.list "$apt_dir/sources/machine.list"
-	find /etc/apt/sources.list.d -name '*.list' -o -name '*.sources' |
-		xargs -r cp -t "$apt_dir/sources"
+	find /etc/apt/sources.list.d \( -name '*.list' -o -name '*.sources' \) \
+		-exec cp -t "$apt_dir/sources" {} +
 	apt_update
 	[ -n "$backports" ] || return 0
+	# shellcheck disable=SC2016 # apt's variables
 	uri=$(apt-get "${apt_options[@]}" indextargets \
 		--format '$(ORIGIN) $(RELEASE) $(COMPONENT) $(REPO_URI)' |
 		awk -v release="$codename" \

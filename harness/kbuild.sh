@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Configuring and building kernels out of tree.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 
 declare -A kbuild_arch=([arm64]=arm64 [x86]=x86_64)
 declare -A kbuild_image=([arm64]=arch/arm64/boot/Image [x86]=arch/x86/boot/bzImage)
-declare -A kbuild_cross=([arm64]=aarch64-linux-gnu- [x86]=)
+declare -A kbuild_cross=([arm64]=aarch64-linux-gnu- [x86]="")
+
+# Checkouts, steps and configurations share most objects. All source trees lie
+# at ../../tree of their build folders, so that the paths are the same too.
+export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$cache CCACHE_NOHASHDIR=1
 
 # kbuild ARCH SOURCE OUTPUT MAKE-ARGUMENTS...
 kbuild() {
 	make -j"$jobs" -C "$2" O="$3" ARCH="${kbuild_arch[$1]}" CROSS_COMPILE="${kbuild_cross[$1]}" \
+		CC="ccache ${kbuild_cross[$1]}gcc" KCFLAGS=-fmacro-prefix-map=../../tree/= \
 		KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=nobody KBUILD_BUILD_HOST=nowhere \
 		KBUILD_BUILD_VERSION=1 "${@:4}"
 }
 
-# Lines of the fragments that the configuration does not honour. The queue
-# adds options: what the source does not know (yet) cannot be honoured.
+# What the fragments ask for; of an option that several name, the last one's wish.
+config_wishes() {
+	awk -F '[ =]' '/^CONFIG_/ { wish[$1] = $0 } /^# CONFIG_.* is not set$/ { wish[$2] = $0 }
+		END { for (option in wish) print option, wish[option] }' "$@"
+}
+
+# Wishes that the configuration does not honour. The queue adds options: what
+# the source does not know (yet) cannot be honoured.
 config_misses() {
 	local source=$1 config=$2 line option
 	shift 2
-	cat "$@" | grep -E '^CONFIG_|^# CONFIG_.* is not set$' | while read -r line; do
-		option=$(grep -oE 'CONFIG_[A-Z0-9_]+' <<<"$line")
+	config_wishes "$@" | while read -r option line; do
 		case $line in
 		"# "*) grep -q "^$option=" "$config" || continue ;;
 		*) grep -qxF "$line" "$config" && continue ;;

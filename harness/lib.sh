@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Common ground of the scripts in this folder: where things are, how they talk.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 set -euo pipefail
 export LC_ALL=C
 
@@ -47,6 +47,13 @@ lock() {
 		flock 9
 	fi
 	export NESTED_IOMMU_LOCKED=1
+}
+
+# Bring the tree up to date, once per command.
+assemble() {
+	[ -z "${NESTED_IOMMU_ASSEMBLED:-}" ] || return 0
+	"$harness/tree" >/dev/null || exit
+	export NESTED_IOMMU_ASSEMBLED=1
 }
 
 # A digest of stdin, short enough for a folder's name.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What the series consists of (overlay files and the patch queue), and how the
 # assembled tree relates to it.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 
 patches=$top/patches
 # As last assembled in the tree: every file the series touches, ...
@@ -61,6 +61,16 @@ tree_edits() {
 			cmp -s "$base/$file" "$tree/$file" || echo "$file"
 		done
 }
+
+# Digests of the tree's files that are not the base's, as far as the sed script
+# leaves their names: what a build depends on beside the base.
+tree_sums() {
+	local file
+	{ synced_files; tree_edits; } | sort -u | sed "$1" | while read -r file; do
+		[ ! -e "$tree/$file" ] || (cd "$tree" && sha256sum "$file")
+	done
+}
+not_in_kernel='/^Documentation\//d; /^tools\//d'
 
 # quilt in the assembled tree. Plain diffs, which stay the same when nothing changed.
 in_quilt() {
