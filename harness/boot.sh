@@ -1,14 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Booting one machine under QEMU with its console in a log.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 
 . "$harness/machines.sh"
 run_limit=900	# seconds; a run under KASAN on a slow host takes a few minutes
 
+# The fields of a line of the table "runs": name, suite, kernel, machine, command line
+run_field() {
+	awk -F '|' -v name="$1" -v field="$2" '
+		{ for (i = 1; i <= NF; i++) gsub(/^[ \t]+|[ \t]+$/, "", $i) }
+		$1 == name { print $field; found = 1 }
+		END { exit !found }' "$harness/runs" ||
+		die "no run '$1' in harness/runs"
+}
+
+# The names of a suite's runs.
+suite_runs() {
+	awk -F '|' -v suite="$1" '{ gsub(/[ \t]/, "", $1); gsub(/[ \t]/, "", $2) }
+		$2 == suite { print $1 }' "$harness/runs"
+}
+
 # prepare KERNEL-VARIANT MACHINE: build what the machine boots
 prepare() {
-	kernel=$("$harness/kernel" "$1")
-	initrd=$("$harness/initrd" "${1%-*}")
+	kernel=$("$harness/kernel" "$1") || exit
+	initrd=$("$harness/initrd" "${1%-*}") || exit
 	machine "$2"
 }
 
@@ -16,7 +31,7 @@ prepare() {
 override_iort() {
 	local override
 	[ -n "$acpi_override" ] || return 0
-	override=$("$harness/iort" "$1")
+	override=$("$harness/iort" "$1") || exit
 	cat "$override" "$initrd" >"$work/initrd"
 	initrd=$work/initrd
 }

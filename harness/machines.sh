@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The emulated machines. machine NAME fills "qemu" (command), "console" (the
 # kernel's console) and "acpi_override" (is the IORT replaced?).
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 
 uefi=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
 
@@ -16,10 +16,10 @@ virt() {
 
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.
 devices() {
-	qemu+=(-device edu,addr=4,dma_mask=0xffffffffffffffff
-		-device edu,addr=5,dma_mask=0xffffffffffffffff
-		-blockdev driver=null-co,size=67108864,read-zeroes=on,node-name=disk
-		-device nvme,addr=6,drive=disk,serial=1)
+	qemu+=(-device "edu,addr=4,dma_mask=0xffffffffffffffff"
+		-device "edu,addr=5,dma_mask=0xffffffffffffffff"
+		-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk"
+		-device "nvme,addr=6,drive=disk,serial=1")
 }
 
 machine() {
@@ -41,8 +41,8 @@ machine() {
 		acpi_override=yes ;;
 	gicv2)	virt 2 nested ;;	# MSIs by GICv2m
 	x86)	console=ttyS0
-		qemu=(qemu-system-x86_64 -M q35,kernel-irqchip=split -cpu max
-			-device intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on) ;;
+		qemu=(qemu-system-x86_64 -M "q35,kernel-irqchip=split" -cpu max
+			-device "intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on") ;;
 	*)	die "no machine '$1' in harness/machines.sh" ;;
 	esac
 	devices
