@@ -1,26 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The commands of this project. Each is a script of harness/.
 
-.PHONY: help
 help: ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-.PHONY: tree
+demo: deps ## install, build, boot, and watch a guest-owned table translate a device's DMA
+	@harness/demo
+
+test: deps ## all tests; ends with "N passed, N failed"
+	@harness/test harness kunit mock arm64
+
+test-kunit: deps ## KUnit
+	@harness/test kunit
+
+test-mock: deps ## kselftest against the mock driver
+	@harness/test mock
+
+test-arm64: deps ## kselftest against emulated SMMUv3
+	@harness/test arm64
+
+run: deps ## some of the machine runs in harness/runs: RUN="name ..."
+	@harness/run $(RUN)
+
+check: deps ## checkpatch, sparse, W=1, kernel-doc, coccinelle; built-in, module and disabled
+	@harness/check
+
+bisect: deps ## build every step of the series
+	@harness/bisect
+
+series: deps ## export the series for git am into OUT (default: series/)
+	@harness/series $(or $(OUT),series)
+
 tree: deps ## assemble base + overlay + queue; the last line is the tree's path
 	@harness/tree
 
-.PHONY: refresh
-refresh: ## take edits in the tree back into overlay and queue [PATCH=name.patch]
+refresh: ## take edits in the tree back into overlay and queue; PATCH=name.patch says into which
 	@harness/refresh $(PATCH)
 
-.PHONY: image
 image: deps ## build the test kernels and print their paths
 	@for kernel in arm64-test arm64-debug x86-test; do harness/kernel $$kernel || exit; done
 
-.PHONY: run
-run: deps ## one or some of the runs in harness/runs: make run RUN="machine-acpi ..."
-	@harness/run $(RUN)
+coverage: deps ## line coverage of the new kernel files
+	@harness/coverage
 
-.PHONY: deps
 deps:
 	@harness/deps
+
+.PHONY: help demo test test-kunit test-mock test-arm64 run check bisect series tree refresh \
+	image coverage deps
