@@ -170,22 +170,26 @@ void __iommu_pasid_table_release(struct device *dev)
 	iommu_detach_pasid_table(old, dev);
 }
 
+/* At least one granule, and the last byte is inside 64 bits */
+static int
+iommu_inv_check_length(const struct iommu_hwpt_pasid_table_invalidate *req)
+{
+	if (!req->nb_granules ||
+	    req->nb_granules - 1 > (U64_MAX - req->addr) >> req->granule_log2)
+		return -EINVAL;
+	return 0;
+}
+
 static int
 iommu_inv_check_addr(const struct iommu_hwpt_pasid_table_invalidate *req)
 {
-	u64 granule;
-
 	if (req->caches & IOMMU_PASID_TABLE_INV_PASID_CACHE)
 		return -EINVAL;
 	if (req->granule_log2 < 12 || req->granule_log2 > 63)
 		return -EINVAL;
-	granule = 1ULL << req->granule_log2;
-	if (!req->nb_granules || req->addr & (granule - 1))
+	if (req->addr & ((1ULL << req->granule_log2) - 1))
 		return -EINVAL;
-	/* The last byte may be the last one of 64 bits, not beyond */
-	if (req->nb_granules - 1 > (U64_MAX - req->addr) >> req->granule_log2)
-		return -EINVAL;
-	return 0;
+	return iommu_inv_check_length(req);
 }
 
 static int
@@ -236,6 +240,49 @@ static int iommu_inv_check(const struct iommu_pasid_table *table,
 	}
 }
 
+/* Two ranges of the same caches, PASID, ASID and granule, without a gap */
+static bool
+iommu_inv_follows(const struct iommu_hwpt_pasid_table_invalidate *req,
+		  const struct iommu_hwpt_pasid_table_invalidate *prev)
+{
+	const u64 *a = (const u64 *)req, *b = (const u64 *)prev;
+
+	static_assert(offsetof(struct iommu_hwpt_pasid_table_invalidate,
+			       addr) == 3 * sizeof(u64));
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] &&
+	       req->granularity == IOMMU_PASID_TABLE_INV_ADDR &&
+	       req->addr ==
+		       prev->addr + (prev->nb_granules << prev->granule_log2);
+}
+
+/* Check @nr requests and merge them in place */
+static int iommu_inv_check_chunk(struct iommu_inv_iter *iter, int nr)
+{
+	struct iommu_hwpt_pasid_table_invalidate *last = NULL;
+	struct iommu_hwpt_pasid_table_invalidate *req = iter->reqs;
+	int i, out = 0;
+
+	for (i = 0; i < nr; i++, req++) {
+		if (last && iommu_inv_follows(req, last)) {
+			/* All but the length is what was checked for @last */
+			iter->pending_error = iommu_inv_check_length(req);
+			if (iter->pending_error)
+				break;
+			last->nb_granules += req->nb_granules;
+			iter->merged[out - 1]++;
+			continue;
+		}
+		iter->pending_error = iommu_inv_check(iter->table, req);
+		if (iter->pending_error)
+			break;
+		last = &iter->reqs[out];
+		if (last != req)
+			*last = *req;
+		iter->merged[out++] = 1;
+	}
+	return out ?: iter->pending_error;
+}
+
 /**
  * iommu_inv_next() - Get the next requests of an invalidation
  * @iter: From the driver's cache_invalidate op
@@ -248,25 +295,16 @@ static int iommu_inv_check(const struct iommu_pasid_table *table,
  */
 int iommu_inv_next(struct iommu_inv_iter *iter)
 {
-	int i, nr;
+	int nr;
 
-	if (iter->pending_error)
+	if (iter->pending_error || !iter->source->left)
 		return iter->pending_error;
 	if (fatal_signal_pending(current))
 		return -EINTR;
 	cond_resched();
 
 	nr = iter->source->fetch(iter->source, iter->reqs);
-	if (nr <= 0)
-		return nr;
-	for (i = 0; i < nr; i++) {
-		iter->pending_error = iommu_inv_check(iter->table,
-						      &iter->reqs[i]);
-		if (iter->pending_error)
-			break;
-	}
-	iter->nr = i;
-	return i ?: iter->pending_error;
+	return nr < 0 ? nr : iommu_inv_check_chunk(iter, nr);
 }
 EXPORT_SYMBOL_GPL(iommu_inv_next);
 
@@ -289,7 +327,6 @@ int iommu_cache_invalidate(struct iommu_domain *domain,
 	struct iommu_pasid_table *table = to_iommu_pasid_table(domain);
 	struct iommu_inv_iter iter;
 
-	iter.nr = 0;
 	iter.table = table;
 	iter.source = source;
 	iter.pending_error = 0;

@@ -17,7 +17,7 @@
 #define IOMMU_PASID_TABLE_MAX_BITS	20
 
 /* Requests that one fetch brings; the array lives on the stack */
-#define IOMMU_INV_CHUNK			16
+#define IOMMU_INV_CHUNK			32
 
 /**
  * struct iommu_pasid_table - A guest's PASID table as a domain to attach
@@ -34,11 +34,13 @@ struct iommu_pasid_table {
 
 /**
  * struct iommu_inv_source - Where the requests of an invalidation come from
+ * @left: Number of requests that are not fetched yet; @fetch counts down
  * @fetch: Store the next requests, IOMMU_INV_CHUNK at most, and return their
- *         number, 0 after the last one, or the errno of the next one. May
- *         sleep.
+ *         number, at least 1, or the errno of the next one. Called while there
+ *         are requests left. May sleep.
  */
 struct iommu_inv_source {
+	u32 left;
 	int (*fetch)(struct iommu_inv_source *source,
 		     struct iommu_hwpt_pasid_table_invalidate *reqs);
 };
@@ -46,14 +48,15 @@ struct iommu_inv_source {
 /**
  * struct iommu_inv_iter - Checked requests, chunk by chunk
  * @reqs: The chunk that iommu_inv_next() returned
- * @nr: Number of requests in @reqs
+ * @merged: Number of the caller's requests that each of @reqs stands for: ranges
+ *          that follow each other without a gap become one
  * @table: Table that the requests are for
  * @source: Where they come from
  * @pending_error: Errno of the request after @reqs; private
  */
 struct iommu_inv_iter {
 	struct iommu_hwpt_pasid_table_invalidate reqs[IOMMU_INV_CHUNK];
-	unsigned int nr;
+	u8 merged[IOMMU_INV_CHUNK];
 	const struct iommu_pasid_table *table;
 	struct iommu_inv_source *source;
 	int pending_error;
@@ -72,7 +75,8 @@ struct iommu_inv_iter {
  * @detach: @dev left @table: it translates through something else or is blocked
  *          by now. Drop what @attach holds. Called under the group mutex.
  * @cache_invalidate: Do the requests of @iter in their order and wait for them
- *                    once. @done returns the number of those that are complete.
+ *                    once. @done returns the number of the caller's requests
+ *                    that are complete.
  *                    Called with the table alive and without the group mutex:
  *                    devices come and go meanwhile.
  */

@@ -9,8 +9,8 @@
 
 struct iommufd_inv_source {
 	struct iommu_inv_source source;
-	const struct iommu_user_data_array *array;
-	u32 next;
+	void __user *uptr;
+	size_t entry_len;
 };
 
 /**
@@ -45,38 +45,25 @@ iommufd_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 	return iommu_pasid_table_alloc(dev, parent, &config);
 }
 
-static int iommufd_inv_fetch_one(struct iommufd_inv_source *src,
-				 struct iommu_hwpt_pasid_table_invalidate *req)
-{
-	const struct iommu_user_data_array *array = src->array;
-	int rc;
-
-	rc = copy_struct_from_user(req, sizeof(*req),
-				   array->uptr +
-					   (u64)src->next * array->entry_len,
-				   array->entry_len);
-	if (rc)
-		return rc;
-	src->next++;
-	return 1;
-}
-
 static int iommufd_inv_fetch(struct iommu_inv_source *source,
 			     struct iommu_hwpt_pasid_table_invalidate *reqs)
 {
 	struct iommufd_inv_source *src =
 		container_of(source, struct iommufd_inv_source, source);
-	const struct iommu_user_data_array *array = src->array;
-	u32 nr = min_t(u32, array->entry_num - src->next, IOMMU_INV_CHUNK);
+	u32 nr = min_t(u32, source->left, IOMMU_INV_CHUNK);
+	int rc;
 
-	if (!nr)
-		return 0;
 	/* The requests in front of an unreadable one still count */
-	if (array->entry_len != sizeof(*reqs) ||
-	    copy_from_user(reqs, array->uptr + src->next * sizeof(*reqs),
-			   nr * sizeof(*reqs)))
-		return iommufd_inv_fetch_one(src, reqs);
-	src->next += nr;
+	if (src->entry_len != sizeof(*reqs) ||
+	    copy_from_user(reqs, src->uptr, nr * sizeof(*reqs))) {
+		rc = copy_struct_from_user(reqs, sizeof(*reqs), src->uptr,
+					   src->entry_len);
+		if (rc)
+			return rc;
+		nr = 1;
+	}
+	src->uptr += nr * src->entry_len;
+	source->left -= nr;
 	return nr;
 }
 
@@ -91,8 +78,10 @@ int iommufd_pasid_table_invalidate(struct iommu_domain *domain,
 				   struct iommu_user_data_array *array)
 {
 	struct iommufd_inv_source src = {
+		.source.left = array->entry_num,
 		.source.fetch = iommufd_inv_fetch,
-		.array = array,
+		.uptr = array->uptr,
+		.entry_len = array->entry_len,
 	};
 	u32 done = 0;
 	int rc = 0;

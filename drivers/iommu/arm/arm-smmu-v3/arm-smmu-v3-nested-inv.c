@@ -78,27 +78,48 @@ static void arm_smmu_nested_init_cmd(struct arm_smmu_nested_cmd *cmd, u8 opcode)
 }
 
 /**
- * arm_smmu_nested_make_tlbi() - The command for the IOTLB of one request
+ * arm_smmu_nested_check_inv() - Check what depends on the hardware
  * @smmu: SMMU
  * @req: Request, checked by the core
- * @cmd: Returns the command, without VMID
  *
  * Return: 0, or -EINVAL if the ASID or the granule is beyond the hardware, or
  * the ASID is missing.
  */
 VISIBLE_IF_KUNIT
-int arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
-			      const struct iommu_hwpt_pasid_table_invalidate *req,
-			      struct arm_smmu_nested_cmd *cmd)
+int arm_smmu_nested_check_inv(const struct arm_smmu_device *smmu,
+			      const struct iommu_hwpt_pasid_table_invalidate *req)
+{
+	if (req->archid >> smmu->asid_bits)
+		return -EINVAL;
+	switch (req->granularity) {
+	case IOMMU_PASID_TABLE_INV_ADDR:
+		if (!(BIT_ULL(req->granule_log2) & smmu->pgsize_bitmap))
+			return -EINVAL;
+		break;
+	case IOMMU_PASID_TABLE_INV_ONE_PASID:
+		if ((req->caches & IOMMU_PASID_TABLE_INV_IOTLB) &&
+		    !(req->flags & IOMMU_PASID_TABLE_INV_ARCHID))
+			return -EINVAL;
+		break;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_check_inv);
+
+/**
+ * arm_smmu_nested_make_tlbi() - The command for the IOTLB of one request
+ * @smmu: SMMU
+ * @req: Request, checked
+ * @cmd: Returns the command, without VMID
+ */
+VISIBLE_IF_KUNIT
+void arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
+			       const struct iommu_hwpt_pasid_table_invalidate *req,
+			       struct arm_smmu_nested_cmd *cmd)
 {
 	bool asid_valid = req->flags & IOMMU_PASID_TABLE_INV_ARCHID;
 
-	if (asid_valid && req->archid >> smmu->asid_bits)
-		return -EINVAL;
-
 	if (req->granularity == IOMMU_PASID_TABLE_INV_ADDR) {
-		if (!(BIT_ULL(req->granule_log2) & smmu->pgsize_bitmap))
-			return -EINVAL;
 		arm_smmu_nested_init_cmd(cmd, asid_valid ? CMDQ_OP_TLBI_NH_VA :
 							   CMDQ_OP_TLBI_NH_VAA);
 		if (asid_valid)
@@ -109,10 +130,7 @@ int arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
 		if (arm_smmu_nested_make_range(smmu, req->addr,
 					       req->granule_log2,
 					       req->nb_granules, cmd))
-			return 0;
-	} else if (req->granularity == IOMMU_PASID_TABLE_INV_ONE_PASID &&
-		   !asid_valid) {
-		return -EINVAL;
+			return;
 	}
 
 	if (asid_valid) {
@@ -121,7 +139,6 @@ int arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
 	} else {
 		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_NH_ALL);
 	}
-	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_make_tlbi);
 
@@ -274,14 +291,14 @@ arm_smmu_nested_inv_one(struct iommu_pasid_table *table,
 
 	lockdep_assert_held_read(&parent->nested_sem);
 
-	if (req->caches & IOMMU_PASID_TABLE_INV_IOTLB) {
-		ret = arm_smmu_nested_make_tlbi(parent->smmu, req, &tlbi);
-		if (ret)
-			return ret;
-	}
+	ret = arm_smmu_nested_check_inv(parent->smmu, req);
+	if (ret)
+		return ret;
 	/* Only a table that translates puts anything into these caches */
 	if (table->config.config != IOMMU_PASID_TABLE_TRANSLATE)
 		return 0;
+	if (req->caches & IOMMU_PASID_TABLE_INV_IOTLB)
+		arm_smmu_nested_make_tlbi(parent->smmu, req, &tlbi);
 	if (req->caches & IOMMU_PASID_TABLE_INV_PASID_CACHE)
 		arm_smmu_nested_make_cfgi(req, &cfgi);
 	if (req->caches & IOMMU_PASID_TABLE_INV_DEV_TLB)
@@ -331,9 +348,9 @@ int arm_smmu_nested_cache_invalidate(struct iommu_pasid_table *table,
 						      &batch);
 			if (ret)
 				break;
+			added += iter->merged[i];
 		}
 		up_read(&parent->nested_sem);
-		added += i;
 	}
 
 	sync_ret = arm_smmu_nested_batch_sync(&batch);

@@ -38,8 +38,12 @@ static bool arm_smmu_master_hw_msi(struct arm_smmu_master *master)
 
 static bool arm_smmu_master_can_nest(struct arm_smmu_master *master)
 {
-	return arm_smmu_master_coherent(master) &&
-	       !arm_smmu_master_hw_msi(master);
+	/* The answer never changes; do not go through the firmware's tables twice */
+	if (!READ_ONCE(master->can_nest))
+		WRITE_ONCE(master->can_nest,
+			   arm_smmu_master_coherent(master) &&
+				   !arm_smmu_master_hw_msi(master));
+	return READ_ONCE(master->can_nest);
 }
 
 /**

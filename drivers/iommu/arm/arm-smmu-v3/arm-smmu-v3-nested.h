@@ -83,9 +83,11 @@ void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
 			      struct arm_smmu_master *master,
 			      const struct iommu_pasid_table *table, u16 vmid,
 			      bool ats_enabled);
-int arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
-			      const struct iommu_hwpt_pasid_table_invalidate *req,
-			      struct arm_smmu_nested_cmd *cmd);
+int arm_smmu_nested_check_inv(const struct arm_smmu_device *smmu,
+			      const struct iommu_hwpt_pasid_table_invalidate *req);
+void arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
+			       const struct iommu_hwpt_pasid_table_invalidate *req,
+			       struct arm_smmu_nested_cmd *cmd);
 void arm_smmu_nested_make_cfgi(const struct iommu_hwpt_pasid_table_invalidate *req,
 			       struct arm_smmu_nested_cmd *cmd);
 void arm_smmu_nested_make_atc(const struct iommu_hwpt_pasid_table_invalidate *req,
