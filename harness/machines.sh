@@ -5,12 +5,14 @@
 
 uefi=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
 
-# virt GIC-VERSION SMMU-STAGES: devices at fixed slots, so that tests find them
+# virt GIC-VERSION SMMU-STAGES: the board. From version 9.2 on it makes the SMMU a
+# nested one whatever -global says; 9.1 is the last that leaves the choice.
 virt() {
-	local its=
+	local its= board=virt
 	[ "$1" = 2 ] || its=,its=on
+	[ "$2" = nested ] || board=virt-9.1
 	console=ttyAMA0
-	qemu=(qemu-system-aarch64 -M "virt,gic-version=$1$its,iommu=smmuv3"
+	qemu=(qemu-system-aarch64 -M "$board,gic-version=$1$its,iommu=smmuv3"
 		-global "arm-smmuv3.stage=$2" -cpu cortex-a57)
 }
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a guest writes into its memory: stage-1 translation tables, and the
+ * PASID table that names them. Each vendor's header has the same few calls:
+ *
+ *   s1_init(t, vm, granule_log2, tag)	an empty table; @tag is the ASID
+ *   s1_map(t, giova, gpa)		map one granule
+ *   s1_map_size(t, giova, gpa, size_log2, attributes)	a page or a block
+ *   s1_entry(t, giova, size_log2)	where that entry is, for damage
+ *   s1_unmap(t, giova)			take one granule away
+ *   pasid_table_init(p, vm)		a table of one entry, not valid
+ *   pasid_table_set(p, t)		requests without a PASID go through @t
+ *   pasid_table_clear(p)		make the entry invalid
+ *   pasid_table_config(p)		how to describe it to the kernel
+ *
+ * None of them invalidates anything: that is what the tests are about.
+ */
+#ifndef __NESTED_TABLE_H
+#define __NESTED_TABLE_H
+
+#include "nested_vm.h"
+
+enum s1_attributes {
+	S1_READ_WRITE,
+	S1_READ_ONLY,
+};
+
+struct s1_table {
+	struct vm *vm;
+	unsigned int granule_log2;
+	__u16 tag;
+	__u64 root;	/* GPA */
+};
+
+struct pasid_table {
+	struct vm *vm;
+	__u64 base;	/* GPA */
+};
+
+#ifdef __aarch64__
+#include "nested_smmu.h"
+#else
+#error "no tables of this architecture"
+#endif
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A PCI device through VFIO's character device, as a VMM uses it
+ */
+#ifndef __NESTED_VFIO_H
+#define __NESTED_VFIO_H
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+
+#include "nested_iommufd.h"
+
+#define PCI_NAME_LEN	16
+
+struct vfio_dev {
+	int fd;
+	char name[PCI_NAME_LEN];	/* dddd:bb:dd.f */
+	__u32 id;			/* in the iommufd that it is bound to */
+	__u8 *bar;
+	size_t bar_size;
+};
+
+static inline unsigned int pci_id(const char *name, const char *file)
+{
+	unsigned int value = 0;
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", name, file);
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%x", &value) != 1)
+		value = 0;
+	fclose(f);
+	return value;
+}
+
+/* The number N of /dev/vfio/devices/vfioN, or -1 if VFIO does not have it */
+static inline int vfio_number(const char *name)
+{
+	struct dirent *entry;
+	char path[PATH_MAX];
+	int number = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", name);
+	dir = opendir(path);
+	while (dir && number < 0 && (entry = readdir(dir)))
+		if (sscanf(entry->d_name, "vfio%d", &number) != 1)
+			number = -1;
+	if (dir)
+		closedir(dir);
+	return number;
+}
+
+static inline int pci_only(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/*
+ * Open the @nth device of this kind that VFIO has, in the order of addresses.
+ * -ENODEV if there is none: the test has nothing to run on.
+ */
+static inline int vfio_open(struct vfio_dev *dev, unsigned int vendor,
+			    unsigned int device, unsigned int nth)
+{
+	struct dirent **list;
+	char path[PATH_MAX];
+	int i, n, number = -1;
+
+	memset(dev, 0, sizeof(*dev));
+	dev->fd = -1;
+	n = scandir("/sys/bus/pci/devices", &list, pci_only, alphasort);
+	for (i = 0; i < n; i++) {
+		if (number < 0 && pci_id(list[i]->d_name, "vendor") == vendor &&
+		    pci_id(list[i]->d_name, "device") == device) {
+			number = vfio_number(list[i]->d_name);
+			if (number >= 0 && nth--)
+				number = -1;
+			snprintf(dev->name, sizeof(dev->name), "%.15s",
+				 list[i]->d_name);
+		}
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	if (number < 0)
+		return -ENODEV;
+
+	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d", number);
+	dev->fd = open(path, O_RDWR | O_CLOEXEC);
+	return dev->fd < 0 ? -errno : 0;
+}
+
+static inline int vfio_region(struct vfio_dev *dev, __u32 index,
+			      struct vfio_region_info *info)
+{
+	*info = (struct vfio_region_info){
+		.argsz = sizeof(*info),
+		.index = index,
+	};
+	return call(dev->fd, VFIO_DEVICE_GET_REGION_INFO, info);
+}
+
+/* DMA and register accesses are off until this is done */
+static inline int vfio_enable(struct vfio_dev *dev)
+{
+	struct vfio_region_info config;
+	__u16 command;
+	int rc;
+
+	rc = vfio_region(dev, VFIO_PCI_CONFIG_REGION_INDEX, &config);
+	if (rc)
+		return rc;
+	if (pread(dev->fd, &command, 2, config.offset + PCI_COMMAND) != 2)
+		return -EIO;
+	command |= PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	if (pwrite(dev->fd, &command, 2, config.offset + PCI_COMMAND) != 2)
+		return -EIO;
+	return 0;
+}
+
+static inline int vfio_map_bar0(struct vfio_dev *dev)
+{
+	struct vfio_region_info info;
+	int rc;
+
+	rc = vfio_region(dev, VFIO_PCI_BAR0_REGION_INDEX, &info);
+	if (rc)
+		return rc;
+	dev->bar = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			dev->fd, info.offset);
+	if (dev->bar == MAP_FAILED)
+		return -errno;
+	dev->bar_size = info.size;
+	return 0;
+}
+
+/* Give the device to an iommufd; it cannot do DMA before vfio_attach() */
+static inline int vfio_bind(struct vfio_dev *dev, int iommufd)
+{
+	struct vfio_device_bind_iommufd cmd = {
+		.argsz = sizeof(cmd),
+		.iommufd = iommufd,
+	};
+	int rc = call(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &cmd);
+
+	dev->id = cmd.out_devid;
+	rc = rc ?: vfio_enable(dev);
+	return rc ?: vfio_map_bar0(dev);
+}
+
+/* Attach, or replace what is attached; @pt is an IOAS or a HWPT */
+static inline int vfio_attach(struct vfio_dev *dev, __u32 pt)
+{
+	struct vfio_device_attach_iommufd_pt cmd = {
+		.argsz = sizeof(cmd),
+		.pt_id = pt,
+	};
+
+	return call(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+}
+
+static inline int vfio_detach(struct vfio_dev *dev)
+{
+	struct vfio_device_detach_iommufd_pt cmd = { .argsz = sizeof(cmd) };
+
+	return call(dev->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
+}
+
+/* Registers in BAR 0; what is in memory before a write, the device sees */
+static inline __u32 vfio_read32(struct vfio_dev *dev, unsigned int reg)
+{
+	return __atomic_load_n((__u32 *)(dev->bar + reg), __ATOMIC_SEQ_CST);
+}
+
+static inline __u64 vfio_read64(struct vfio_dev *dev, unsigned int reg)
+{
+	return __atomic_load_n((__u64 *)(dev->bar + reg), __ATOMIC_SEQ_CST);
+}
+
+static inline void vfio_write32(struct vfio_dev *dev, unsigned int reg,
+				__u32 value)
+{
+	__sync_synchronize();
+	__atomic_store_n((__u32 *)(dev->bar + reg), value, __ATOMIC_SEQ_CST);
+}
+
+static inline void vfio_write64(struct vfio_dev *dev, unsigned int reg,
+				__u64 value)
+{
+	__sync_synchronize();
+	__atomic_store_n((__u64 *)(dev->bar + reg), value, __ATOMIC_SEQ_CST);
+}
+
+static inline void vfio_close(struct vfio_dev *dev)
+{
+	if (dev->bar_size)
+		munmap(dev->bar, dev->bar_size);
+	if (dev->fd >= 0)
+		close(dev->fd);
+	dev->bar_size = 0;
+	dev->fd = -1;
+}
+
+#endif
