@@ -8,7 +8,7 @@ uefi=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
 # virt GIC-VERSION SMMU-STAGES: the board. From version 9.2 on it makes the SMMU a
 # nested one whatever -global says; 9.1 is the last that leaves the choice.
 virt() {
-	local its= board=virt
+	local its="" board=virt
 	[ "$1" = 2 ] || its=,its=on
 	[ "$2" = nested ] || board=virt-9.1
 	console=ttyAMA0

@@ -125,6 +125,7 @@ void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
 			      bool ats_enabled)
 {
 	const struct iommu_hwpt_pasid_table *config = &table->config;
+	u64 val;
 
 	if (config->config == IOMMU_PASID_TABLE_ABORT) {
 		arm_smmu_make_abort_ste(target);
@@ -137,19 +138,20 @@ void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
 	if (config->config == IOMMU_PASID_TABLE_BYPASS)
 		return;
 
-	target->data[0] = cpu_to_le64(
-		STRTAB_STE_0_V |
-		FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_NESTED) |
-		FIELD_PREP(STRTAB_STE_0_S1FMT, config->smmuv3.s1fmt) |
-		(config->base_addr & STRTAB_STE_0_S1CTXPTR_MASK) |
-		FIELD_PREP(STRTAB_STE_0_S1CDMAX, config->pasid_bits));
-	target->data[1] |= cpu_to_le64(
-		FIELD_PREP(STRTAB_STE_1_S1DSS, config->smmuv3.s1dss) |
-		FIELD_PREP(STRTAB_STE_1_S1CIR, STRTAB_STE_1_S1C_CACHE_WBRA) |
-		FIELD_PREP(STRTAB_STE_1_S1COR, STRTAB_STE_1_S1C_CACHE_WBRA) |
-		FIELD_PREP(STRTAB_STE_1_S1CSH, ARM_SMMU_SH_ISH) |
-		(master->smmu->features & ARM_SMMU_FEAT_STALLS ?
-			 STRTAB_STE_1_S1STALLD : 0));
+	val = STRTAB_STE_0_V |
+	      FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_NESTED) |
+	      FIELD_PREP(STRTAB_STE_0_S1FMT, config->smmuv3.s1fmt) |
+	      (config->base_addr & STRTAB_STE_0_S1CTXPTR_MASK) |
+	      FIELD_PREP(STRTAB_STE_0_S1CDMAX, config->pasid_bits);
+	target->data[0] = cpu_to_le64(val);
+
+	val = FIELD_PREP(STRTAB_STE_1_S1DSS, config->smmuv3.s1dss) |
+	      FIELD_PREP(STRTAB_STE_1_S1CIR, STRTAB_STE_1_S1C_CACHE_WBRA) |
+	      FIELD_PREP(STRTAB_STE_1_S1COR, STRTAB_STE_1_S1C_CACHE_WBRA) |
+	      FIELD_PREP(STRTAB_STE_1_S1CSH, ARM_SMMU_SH_ISH);
+	if (master->smmu->features & ARM_SMMU_FEAT_STALLS)
+		val |= STRTAB_STE_1_S1STALLD;
+	target->data[1] |= cpu_to_le64(val);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_make_nested_ste);
 

@@ -13,14 +13,30 @@
 FIXTURE(batch)
 {
 	struct env env;
+	__u64 pages[PAGES];
 	struct iommu_hwpt_pasid_table_invalidate reqs[PAGES];
 };
 
-/* Two apart: a request may cover the page behind its own too */
-static __u64 page(int i)
+/*
+ * The kernel may cover more than what was asked for, in particular the page
+ * behind it; and it may make one command of requests that follow each other.
+ */
+FIXTURE_VARIANT(batch)
 {
-	return GIOVA + (__u64)i * 8192;
-}
+	__u64 distance;
+	bool exact;
+};
+
+FIXTURE_VARIANT_ADD(batch, apart)
+{
+	.distance = 8192,
+	.exact = true,
+};
+
+FIXTURE_VARIANT_ADD(batch, adjacent)
+{
+	.distance = 4096,
+};
 
 FIXTURE_SETUP(batch)
 {
@@ -31,8 +47,10 @@ FIXTURE_SETUP(batch)
 		SKIP(return, "%s", env_reason(rc));
 	ASSERT_EQ(0, rc);
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
-	for (i = 0; i < PAGES; i++)
-		self->reqs[i] = inv_addr(INV_TAG, 12, page(i), 1);
+	for (i = 0; i < PAGES; i++) {
+		self->pages[i] = GIOVA + i * variant->distance;
+		self->reqs[i] = inv_addr(INV_TAG, 12, self->pages[i], 1);
+	}
 }
 
 FIXTURE_TEARDOWN(batch)
@@ -44,33 +62,50 @@ FIXTURE_TEARDOWN(batch)
  * Have every page cached at the first place while the tables lead to the
  * second. Places are of 16 pages: the same one serves several.
  */
-static void make_stale(struct __test_metadata *_metadata, struct env *env)
+static void make_stale(struct __test_metadata *_metadata, struct env *env,
+		       const __u64 *pages)
 {
 	int i;
 
 	for (i = 0; i < PAGES; i++)
-		probe_map(&env->probe, &env->table, page(i), AT_A);
+		probe_map(&env->probe, &env->table, pages[i], AT_A);
 	ASSERT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB)));
 	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(AT_A, probe_dma(&env->probe, page(i)));
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, pages[i]));
 	for (i = 0; i < PAGES; i++)
-		probe_map(&env->probe, &env->table, page(i), AT_B);
+		probe_map(&env->probe, &env->table, pages[i], AT_B);
 	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(AT_A, probe_dma(&env->probe, page(i)));
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, pages[i]));
+}
+
+/* Whether the first @nr pages are fresh, and the others are not if @exact */
+static bool done(struct env *env, const __u64 *pages, int nr, bool exact)
+{
+	enum place place;
+	int i, wrong = 0;
+
+	for (i = 0; i < PAGES; i++) {
+		place = probe_dma(&env->probe, pages[i]);
+		if (i < nr)
+			wrong += place != AT_B;
+		else if (exact)
+			wrong += place != AT_A;
+		else
+			wrong += place != AT_A && place != AT_B;
+	}
+	return !wrong;
 }
 
 TEST_F(batch, all_good)
 {
 	struct env *env = &self->env;
 	__u32 num = PAGES;
-	int i;
 
-	make_stale(_metadata, env);
+	make_stale(_metadata, env, self->pages);
 	EXPECT_EQ(0, hwpt_invalidate(env->vm.iommufd, env->hwpt, self->reqs,
 				     &num));
 	EXPECT_EQ(PAGES, num);
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(AT_B, probe_dma(&env->probe, page(i)));
+	EXPECT_TRUE(done(env, self->pages, PAGES, true));
 	EXPECT_EQ(0, faults(env->dev, false));
 }
 
@@ -85,10 +120,9 @@ TEST_F(batch, bad_one)
 	struct env *env = &self->env;
 	unsigned int i;
 	__u32 num;
-	int j;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		make_stale(_metadata, env);
+		make_stale(_metadata, env, self->pages);
 		good = self->reqs[bad[i]];
 		/* Half of them are found out by the core, half by the driver */
 		if (i & 1)
@@ -100,9 +134,7 @@ TEST_F(batch, bad_one)
 		EXPECT_EQ(-EINVAL, hwpt_invalidate(env->vm.iommufd, env->hwpt,
 						   self->reqs, &num));
 		EXPECT_EQ(bad[i], num);
-		for (j = 0; j < PAGES; j++)
-			EXPECT_EQ(j < bad[i] ? AT_B : AT_A,
-				  probe_dma(&env->probe, page(j)));
+		EXPECT_TRUE(done(env, self->pages, bad[i], variant->exact));
 		self->reqs[bad[i]] = good;
 	}
 	EXPECT_EQ(0, faults(env->dev, false));
@@ -117,7 +149,6 @@ TEST_F(batch, unreadable_end)
 	__u8 *mem, *end;
 	unsigned int i;
 	__u32 num;
-	int j;
 
 	mem = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -125,7 +156,7 @@ TEST_F(batch, unreadable_end)
 	end = mem + 4096;
 	ASSERT_EQ(0, munmap(end, 4096));
 	for (i = 0; i < ARRAY_SIZE(readable); i++) {
-		make_stale(_metadata, env);
+		make_stale(_metadata, env, self->pages);
 		/* Half of the next one is there */
 		memcpy(end - readable[i] * len - len / 2, self->reqs,
 		       readable[i] * len + len / 2);
@@ -135,9 +166,8 @@ TEST_F(batch, unreadable_end)
 					  (void *)(end - readable[i] * len -
 						   len / 2), &num));
 		EXPECT_EQ(readable[i], num);
-		for (j = 0; j < PAGES; j++)
-			EXPECT_EQ(j < readable[i] ? AT_B : AT_A,
-				  probe_dma(&env->probe, page(j)));
+		EXPECT_TRUE(done(env, self->pages, readable[i],
+				 variant->exact));
 	}
 	munmap(mem, 4096);
 }
@@ -180,19 +210,74 @@ TEST_F(batch, longer_requests)
 
 	for (i = 0; i < PAGES; i++)
 		reqs[i].req = self->reqs[i];
-	make_stale(_metadata, env);
+	make_stale(_metadata, env, self->pages);
 	EXPECT_EQ(0, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 	EXPECT_EQ(PAGES, cmd.entry_num);
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(AT_B, probe_dma(&env->probe, page(i)));
+	EXPECT_TRUE(done(env, self->pages, PAGES, true));
 
-	make_stale(_metadata, env);
+	make_stale(_metadata, env, self->pages);
 	reqs[20].newer = 1;
 	EXPECT_EQ(-E2BIG, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 	EXPECT_EQ(20, cmd.entry_num);
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(i < 20 ? AT_B : AT_A,
-			  probe_dma(&env->probe, page(i)));
+	EXPECT_TRUE(done(env, self->pages, 20, variant->exact));
+}
+
+/* What one request covers and the next one does not, in any order */
+TEST_F(batch, mixed)
+{
+	static const __u32 flags[] = {
+		INV_TAG, INV_TAG | INV_LEAF, 0, INV_LEAF, INV_TAG | INV_PASID,
+	};
+	struct env *env = &self->env;
+	unsigned int way;
+	int i, j;
+	__u32 num;
+
+	for (way = 0; way < 3; way++) {
+		for (i = 0; i < PAGES; i++) {
+			j = way == 0 ? i : way == 1 ? PAGES - 1 - i :
+						      i * 7 % PAGES;
+			self->reqs[i] = inv_addr(flags[i % ARRAY_SIZE(flags)],
+						 12, self->pages[j], 1);
+		}
+		/* Of another tag, in the middle of the others */
+		self->reqs[PAGES / 2].flags = 0;
+		self->reqs[PAGES / 2].archid = 0;
+		make_stale(_metadata, env, self->pages);
+		num = PAGES;
+		EXPECT_EQ(0, hwpt_invalidate(env->vm.iommufd, env->hwpt,
+					     self->reqs, &num));
+		EXPECT_EQ(PAGES, num);
+		EXPECT_TRUE(done(env, self->pages, PAGES, true));
+	}
+}
+
+/* The end of 64 bits is followed by address 0 only at first sight */
+TEST_F(batch, around_zero)
+{
+	struct iommu_hwpt_pasid_table_invalidate reqs[] = {
+		inv_addr(INV_TAG, 12, -4096ULL, 1),
+		inv_addr(INV_TAG, 12, 0, 1),
+		inv_addr(INV_TAG, 12, 0, 1ULL << 52),
+		inv_addr(INV_TAG, 12, 0, 1ULL << 52),
+	};
+	struct env *env = &self->env;
+	struct probe *probe = &env->probe;
+	__u32 num;
+	int i;
+
+	for (i = 0; i < 3; i += 2) {
+		probe_map(probe, &env->table, 0, AT_A);
+		EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB)));
+		EXPECT_EQ(AT_A, probe_dma(probe, 0));
+		probe_map(probe, &env->table, 0, AT_B);
+		EXPECT_EQ(AT_A, probe_dma(probe, 0));
+		num = 2;
+		EXPECT_EQ(0, hwpt_invalidate(env->vm.iommufd, env->hwpt,
+					     &reqs[i], &num));
+		EXPECT_EQ(2, num);
+		EXPECT_EQ(AT_B, probe_dma(probe, 0));
+	}
 }
 
 TEST_F_TIMEOUT(batch, as_many_as_possible, 240)
@@ -208,17 +293,18 @@ TEST_F_TIMEOUT(batch, as_many_as_possible, 240)
 	ASSERT_NE(MAP_FAILED, (void *)reqs);
 	for (i = 0; i < MANY; i++) {
 		reqs[i] = self->reqs[0];
-		reqs[i].addr = page(i + PAGES);
+		reqs[i].addr = GIOVA + (PAGES + i) * variant->distance;
 	}
 	/* The first and the last matter */
-	reqs[0].addr = page(0);
-	reqs[MANY - 1].addr = page(1);
-	make_stale(_metadata, env);
+	reqs[0].addr = self->pages[0];
+	reqs[MANY - 1].addr = self->pages[1];
+	make_stale(_metadata, env, self->pages);
 	EXPECT_EQ(0, hwpt_invalidate(env->vm.iommufd, env->hwpt, reqs, &num));
 	EXPECT_EQ(MANY, num);
-	EXPECT_EQ(AT_B, probe_dma(&env->probe, page(0)));
-	EXPECT_EQ(AT_B, probe_dma(&env->probe, page(1)));
-	EXPECT_EQ(AT_A, probe_dma(&env->probe, page(2)));
+	EXPECT_EQ(AT_B, probe_dma(&env->probe, self->pages[0]));
+	EXPECT_EQ(AT_B, probe_dma(&env->probe, self->pages[1]));
+	if (variant->exact)
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, self->pages[2]));
 
 	num = MANY + 1;
 	EXPECT_EQ(-EINVAL, hwpt_invalidate(env->vm.iommufd, env->hwpt, reqs,

@@ -35,7 +35,7 @@ static inline const char *env_reason(int rc)
 	case -ENOENT:
 		return "no /dev/iommu";
 	case -EOPNOTSUPP:
-		return "the IOMMU of the device does not nest";
+		return "the device's IOMMU does not nest, or not as known here";
 	default:
 		return NULL;
 	}
@@ -59,6 +59,9 @@ static inline int env_init(struct env *env, bool nvme, unsigned int granule)
 	memset(env, 0, sizeof(*env));
 	env->vm.iommufd = -1;
 	env->dev = nvme ? &env->nvme.dev : &env->edu.dev;
+	env->dev->fd = -1;
+	if (!S1_SUPPORTED)
+		return -EOPNOTSUPP;
 	rc = nvme ? nvme_open(&env->nvme) : edu_open(&env->edu, 0);
 	rc = rc ?: vm_init(&env->vm, env->dev);
 	rc = rc ?: vfio_attach(env->dev, env->vm.parent);

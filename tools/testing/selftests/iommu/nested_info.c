@@ -4,6 +4,8 @@
  * registers offer works, what they do not is refused. Fields are those of
  * IHI 0070, section 6.3.
  */
+#include <linux/const.h>
+
 #include "nested_env.h"
 
 #include "../kselftest_harness.h"

@@ -391,41 +391,26 @@ TEST_F(edu, range)
 /* The guest's descriptor goes bad, and good again */
 TEST_F(edu, bad_descriptor)
 {
-	const struct iommu_hwpt_pasid_table_invalidate all =
-		inv_domain(INV_IOTLB | INV_PASID_CACHE);
+	struct iommu_hwpt_pasid_table_invalidate all = inv_domain(INV_ALL);
 	struct env *env = &self->env;
 	struct probe *probe = &env->probe;
-	__u64 *cd = vm_ptr(&env->vm, env->pasids.base);
-	const struct {
-		unsigned int word;
-		__u64 value;
-	} damage[] = {
-		{ 0, 0 },				/* not valid */
-		{ 0, cd[0] | CD0_STALL },		/* host's business */
-		{ 0, cd[0] & ~CD0_ABORT },
-		{ 0, cd[0] & ~0x3fULL },		/* no input size */
-		{ 1, VM_GPA + VM_SIZE },		/* not mapped */
-		{ 1, 0xffffffff000ULL },
-	};
 	int log = log_open();
 	unsigned int i;
-	__u64 good;
 
 	ASSERT_LE(0, log);
 	EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
-	for (i = 0; i < ARRAY_SIZE(damage); i++) {
-		good = cd[damage[i].word];
-		s1_write(&cd[damage[i].word], damage[i].value);
+	for (i = 0; pasid_table_damage(&env->pasids, i); i++) {
 		EXPECT_EQ(0, env_invalidate(env, all));
 		EXPECT_EQ(NOWHERE, probe_dma(probe, GIOVA));
 		EXPECT_LT(0, faults(env->dev, true)) {
 			TH_LOG("damage %u", i);
 		}
-		s1_write(&cd[damage[i].word], good);
+		pasid_table_set(&env->pasids, &env->table);
 		EXPECT_EQ(0, env_invalidate(env, all));
 		EXPECT_EQ(0, faults_start());
 		EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
 	}
+	EXPECT_LT(0, i);
 	EXPECT_EQ(0, faults(env->dev, false));
 	EXPECT_EQ(0, log_events(log));
 	close(log);

@@ -8,6 +8,7 @@
 
 #include <linux/const.h>
 
+#define S1_SUPPORTED		true
 #define S1_VA_BITS		48
 
 #define PTE_VALID		_BITULL(0)
@@ -19,8 +20,8 @@
 #define PTE_NOT_GLOBAL		_BITULL(11)
 #define PTE_ADDR		0x0000fffffffff000ULL
 
-#define CD_DWORDS		8
 #define CD0_T0SZ		(64ULL - S1_VA_BITS)
+#define CD0_T0SZ_MASK		0x3fULL
 #define CD0_TG0_SHIFT		6
 #define CD0_WALK_WB_ISH		(0x35ULL << 8)
 #define CD0_EPD1		_BITULL(30)
@@ -130,6 +131,34 @@ static inline void pasid_table_set(struct pasid_table *p,
 	s1_write(&cd[1], t->root);
 	s1_write(&cd[3], CD3_MAIR_WB);
 	s1_write(&cd[0], smmu_cd0(t));
+}
+
+static inline bool pasid_table_damage(struct pasid_table *p, unsigned int nth)
+{
+	__u64 *cd = vm_ptr(p->vm, p->base);
+
+	switch (nth) {
+	case 0:
+		pasid_table_clear(p);
+		return true;
+	case 1:		/* stalling is the host's business */
+		s1_write(&cd[0], cd[0] | CD0_STALL);
+		return true;
+	case 2:
+		s1_write(&cd[0], cd[0] & ~CD0_ABORT);
+		return true;
+	case 3:		/* more input bits than there are */
+		s1_write(&cd[0], cd[0] & ~CD0_T0SZ_MASK);
+		return true;
+	case 4:		/* a root that stage 2 does not map */
+		s1_write(&cd[1], VM_GPA + VM_SIZE);
+		return true;
+	case 5:
+		s1_write(&cd[1], 0xffffffff000ULL);
+		return true;
+	default:
+		return false;
+	}
 }
 
 static inline struct iommu_hwpt_pasid_table

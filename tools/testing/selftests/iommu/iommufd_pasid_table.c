@@ -1,0 +1,1249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PASID tables of a guest on mock devices: what /dev/iommu itself does, on any
+ * machine. The mock IOMMU tells which table a device uses and which
+ * invalidations reached it.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define __EXPORTED_HEADERS__
+
+#include "iommufd_utils.h"
+
+#define NO_TABLE	0
+#define MAX_REQUESTS	(1 << 19)
+#define FNV1A_64_BASIS	0xcbf29ce484222325ULL
+#define FNV1A_64_PRIME	0x100000001b3ULL
+
+typedef struct iommu_hwpt_pasid_table config_t;
+typedef struct iommu_hwpt_pasid_table_invalidate request_t;
+
+static __attribute__((constructor)) void setup_buffer(void)
+{
+	PAGE_SIZE = sysconf(_SC_PAGE_SIZE);
+	BUFFER_SIZE = 16 * PAGE_SIZE;
+	buffer = mmap(NULL, BUFFER_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+static const config_t translate = {
+	.format = IOMMU_PASID_TABLE_SMMUV3,
+	.config = IOMMU_PASID_TABLE_TRANSLATE,
+	.pasid_bits = 10,
+	.base_addr = MOCK_APERTURE_START,
+	.smmuv3 = { .s1fmt = IOMMU_PASID_TABLE_S1FMT_64K_L2,
+		    .s1dss = IOMMU_PASID_TABLE_S1DSS_SSID0 },
+};
+
+/* Any of the requests that are allowed; they differ in @n */
+static request_t good_request(unsigned int n)
+{
+	switch (n % 5) {
+	case 0:
+		return (request_t){ .caches = IOMMU_PASID_TABLE_INV_IOTLB |
+					      IOMMU_PASID_TABLE_INV_DEV_TLB |
+					      IOMMU_PASID_TABLE_INV_PASID_CACHE };
+	case 1:
+		return (request_t){ .caches = IOMMU_PASID_TABLE_INV_IOTLB,
+				    .granularity = IOMMU_PASID_TABLE_INV_ONE_PASID,
+				    .flags = IOMMU_PASID_TABLE_INV_ARCHID,
+				    .archid = n % 256 };
+	case 2:
+		return (request_t){ .caches = IOMMU_PASID_TABLE_INV_PASID_CACHE,
+				    .granularity = IOMMU_PASID_TABLE_INV_ONE_PASID,
+				    .flags = IOMMU_PASID_TABLE_INV_PASID |
+					     IOMMU_PASID_TABLE_INV_LEAF,
+				    .pasid = n % 1024 };
+	case 3:
+		return (request_t){ .caches = IOMMU_PASID_TABLE_INV_IOTLB,
+				    .granularity = IOMMU_PASID_TABLE_INV_ADDR,
+				    .granule_log2 = MOCK_PASID_TABLE_GRANULE_LOG2,
+				    .addr = 4096ULL * n,
+				    .nb_granules = 1 + n };
+	default:
+		return (request_t){ .caches = IOMMU_PASID_TABLE_INV_DEV_TLB |
+					      IOMMU_PASID_TABLE_INV_IOTLB,
+				    .granularity = IOMMU_PASID_TABLE_INV_ADDR,
+				    .flags = IOMMU_PASID_TABLE_INV_PASID |
+					     IOMMU_PASID_TABLE_INV_ARCHID |
+					     IOMMU_PASID_TABLE_INV_LEAF,
+				    .pasid = n % 1024,
+				    .archid = n % 256,
+				    .granule_log2 = MOCK_PASID_TABLE_GRANULE_LOG2,
+				    .addr = 4096ULL * n,
+				    .nb_granules = 1 };
+	}
+}
+
+static uint64_t hash_requests(uint64_t hash, const void *requests, size_t nr,
+			      size_t stride)
+{
+	size_t i, k;
+
+	for (i = 0; i < nr; i++)
+		for (k = 0; k < sizeof(request_t); k++)
+			hash = (hash ^ ((const uint8_t *)requests)[i * stride + k]) *
+			       FNV1A_64_PRIME;
+	return hash;
+}
+
+/* 0, or the errno */
+static int call(int fd, unsigned long op, void *cmd)
+{
+	return ioctl(fd, op, cmd) ? errno : 0;
+}
+
+static int table_alloc(int fd, __u32 dev_id, __u32 parent_id,
+		       const void *config, size_t len, __u32 *id)
+{
+	struct iommu_hwpt_alloc cmd = {
+		.size = sizeof(cmd),
+		.dev_id = dev_id,
+		.pt_id = parent_id,
+		.data_type = IOMMU_HWPT_DATA_PASID_TABLE,
+		.data_len = len,
+		.data_uptr = (uintptr_t)config,
+	};
+	int rc = call(fd, IOMMU_HWPT_ALLOC, &cmd);
+
+	if (!rc && id)
+		*id = cmd.out_hwpt_id;
+	return rc;
+}
+
+static int invalidate_len(int fd, __u32 hwpt_id, const void *requests,
+			  size_t entry_len, __u32 *nr)
+{
+	struct iommu_hwpt_invalidate cmd = {
+		.size = sizeof(cmd),
+		.hwpt_id = hwpt_id,
+		.data_uptr = (uintptr_t)requests,
+		.data_type = IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE,
+		.entry_len = entry_len,
+		.entry_num = *nr,
+	};
+	int rc = call(fd, IOMMU_HWPT_INVALIDATE, &cmd);
+
+	*nr = cmd.entry_num;
+	return rc;
+}
+
+static int invalidate(int fd, __u32 hwpt_id, const request_t *requests, __u32 *nr)
+{
+	return invalidate_len(fd, hwpt_id, requests, sizeof(*requests), nr);
+}
+
+static int destroy(int fd, __u32 id)
+{
+	return _test_ioctl_destroy(fd, id) ? errno : 0;
+}
+
+static int replace(int fd, __u32 stdev_id, __u32 pt_id)
+{
+	return _test_cmd_mock_domain_replace(fd, stdev_id, pt_id, NULL) ? errno : 0;
+}
+
+static int fail_next(int fd, __u32 dev_id, __u32 op, __u32 after, int error)
+{
+	struct iommu_test_cmd cmd = {
+		.size = sizeof(cmd),
+		.op = IOMMU_TEST_OP_PASID_TABLE_FAIL,
+		.pasid_table_fail = { .dev_id = dev_id, .op = op,
+				      .after = after, .error = error },
+	};
+
+	return call(fd, IOMMU_TEST_CMD, &cmd);
+}
+
+FIXTURE(pasid_table)
+{
+	int fd;
+	__u32 ioas_id;
+	__u32 stdev_id[2];
+	__u32 dev_id[2];
+	__u32 parent_id[2];
+	__u32 table_id[2];
+};
+
+FIXTURE_SETUP(pasid_table)
+{
+	int i;
+
+	self->fd = open("/dev/iommu", O_RDWR);
+	ASSERT_NE(-1, self->fd);
+	test_ioctl_ioas_alloc(&self->ioas_id);
+	for (i = 0; i < 2; i++)
+		test_cmd_mock_domain_flags(self->ioas_id, MOCK_FLAGS_DEVICE_PASID,
+					   &self->stdev_id[i], NULL,
+					   &self->dev_id[i]);
+	for (i = 0; i < 2; i++)
+		test_cmd_hwpt_alloc(self->dev_id[i], self->ioas_id,
+				    IOMMU_HWPT_ALLOC_NEST_PARENT,
+				    &self->parent_id[i]);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[i],
+					 self->parent_id[0], &translate,
+					 sizeof(translate), &self->table_id[i]));
+}
+
+FIXTURE_TEARDOWN(pasid_table)
+{
+	teardown_iommufd(self->fd, _metadata);
+}
+
+static int query(int fd, __u32 dev_id, __u32 hwpt_id, struct iommu_test_cmd *cmd)
+{
+	*cmd = (struct iommu_test_cmd){
+		.size = sizeof(*cmd),
+		.op = IOMMU_TEST_OP_PASID_TABLE_QUERY,
+		.id = hwpt_id,
+		.pasid_table_query = { .dev_id = dev_id },
+	};
+	return call(fd, IOMMU_TEST_CMD, cmd);
+}
+
+#define ASSERT_USES(nr_dev, hwpt_id, attaches, detaches)                       \
+	({                                                                     \
+		struct iommu_test_cmd _cmd;                                    \
+		ASSERT_EQ(0, query(self->fd, self->dev_id[nr_dev], hwpt_id,    \
+				   &_cmd));                                    \
+		ASSERT_EQ(1, _cmd.pasid_table_query.out_uses);                 \
+		ASSERT_EQ(attaches, _cmd.pasid_table_query.out_attaches);      \
+		ASSERT_EQ(detaches, _cmd.pasid_table_query.out_detaches);      \
+	})
+
+#define ASSERT_SAW(nr_dev, nr, expected_hash)                                  \
+	({                                                                     \
+		struct iommu_test_cmd _cmd;                                    \
+		ASSERT_EQ(0, query(self->fd, self->dev_id[nr_dev], 0, &_cmd)); \
+		ASSERT_EQ(nr, _cmd.pasid_table_query.out_requests);            \
+		ASSERT_EQ(expected_hash, _cmd.pasid_table_query.out_hash);     \
+	})
+
+/* Every way into and out of a table */
+TEST_F(pasid_table, attach)
+{
+	__u32 stdev_id, dev_id, hwpt_id;
+	struct iommu_test_cmd cmd;
+
+	ASSERT_USES(0, NO_TABLE, 0, 0);
+	/* IOAS -> table, as a VMM that starts in abort may do */
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	ASSERT_USES(0, self->table_id[0], 1, 0);
+	/* The same again */
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	ASSERT_USES(0, self->table_id[0], 1, 0);
+	/* table -> table */
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[1]));
+	ASSERT_USES(0, self->table_id[1], 2, 1);
+	/* table -> parent -> table */
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->parent_id[0]));
+	ASSERT_USES(0, NO_TABLE, 2, 2);
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	ASSERT_USES(0, self->table_id[0], 3, 2);
+	/* table -> another parent of the IOAS */
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->parent_id[1]));
+	ASSERT_USES(0, NO_TABLE, 3, 3);
+	/* table -> IOAS */
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->ioas_id));
+	ASSERT_USES(0, NO_TABLE, 4, 4);
+	/* The other device had no part in it */
+	ASSERT_USES(1, NO_TABLE, 0, 0);
+
+	/* A table is the first thing that a device is attached to; then it goes */
+	ASSERT_EQ(0, _test_cmd_mock_domain_flags(self->fd, self->table_id[0],
+						 MOCK_FLAGS_DEVICE_PASID,
+						 &stdev_id, &hwpt_id, &dev_id));
+	ASSERT_EQ(self->table_id[0], hwpt_id);
+	ASSERT_EQ(0, query(self->fd, dev_id, self->table_id[0], &cmd));
+	ASSERT_EQ(1, cmd.pasid_table_query.out_uses);
+	ASSERT_EQ(EBUSY, destroy(self->fd, self->table_id[0]));
+	ASSERT_EQ(0, destroy(self->fd, stdev_id));
+	ASSERT_EQ(0, destroy(self->fd, self->table_id[0]));
+}
+
+/* Each configuration, and what it says of each field */
+TEST_F(pasid_table, configs)
+{
+	config_t config = translate;
+	__u32 id, attaches = 0;
+	int n;
+
+	for (n = 0; n < 3 * 3 * 3 * 21 * 2; n++) {
+		config.config = IOMMU_PASID_TABLE_TRANSLATE + n % 3;
+		config.smmuv3.s1fmt = n / 3 % 3;
+		config.smmuv3.s1dss = n / 9 % 3;
+		config.pasid_bits = n / 27 % 21;
+		config.flags = n / 27 / 21 ? IOMMU_PASID_TABLE_ATS : 0;
+		config.base_addr = n & 1 ? MOCK_APERTURE_LAST - 63 : 0;
+		ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0],
+					 self->parent_id[0], &config,
+					 sizeof(config), &id));
+		ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], id));
+		ASSERT_USES(0, id, attaches + 1, attaches);
+		attaches++;
+		ASSERT_EQ(0, replace(self->fd, self->stdev_id[0],
+				     self->parent_id[0]));
+		ASSERT_EQ(0, destroy(self->fd, id));
+	}
+}
+
+/* Two devices, two tables on one parent; one table for both of them */
+TEST_F(pasid_table, two_devices)
+{
+	request_t requests[2] = { good_request(1), good_request(3) };
+	uint64_t hash[2] = { FNV1A_64_BASIS, FNV1A_64_BASIS };
+	__u32 nr;
+	int i;
+
+	/* Without a device there is nothing to invalidate */
+	nr = 2;
+	ASSERT_EQ(0, invalidate(self->fd, self->table_id[0], requests, &nr));
+	ASSERT_EQ(2, nr);
+	ASSERT_SAW(0, 0, hash[0]);
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, replace(self->fd, self->stdev_id[i],
+				     self->table_id[i]));
+	for (i = 0; i < 2; i++) {
+		nr = 1;
+		ASSERT_EQ(0, invalidate(self->fd, self->table_id[i],
+					&requests[i], &nr));
+		ASSERT_EQ(1, nr);
+		hash[i] = hash_requests(hash[i], &requests[i], 1, 0);
+	}
+	ASSERT_SAW(0, 1, hash[0]);
+	ASSERT_SAW(1, 1, hash[1]);
+
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[1], self->table_id[0]));
+	ASSERT_USES(0, self->table_id[0], 1, 0);
+	ASSERT_USES(1, self->table_id[0], 2, 1);
+	nr = 2;
+	ASSERT_EQ(0, invalidate(self->fd, self->table_id[0], requests, &nr));
+	ASSERT_EQ(2, nr);
+	for (i = 0; i < 2; i++)
+		hash[i] = hash_requests(hash[i], requests, 2, sizeof(*requests));
+	ASSERT_SAW(0, 3, hash[0]);
+	ASSERT_SAW(1, 3, hash[1]);
+
+	/* The one that leaves hears nothing more */
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->parent_id[0]));
+	nr = 1;
+	ASSERT_EQ(0, invalidate(self->fd, self->table_id[0], requests, &nr));
+	hash[1] = hash_requests(hash[1], requests, 1, 0);
+	ASSERT_SAW(0, 3, hash[0]);
+	ASSERT_SAW(1, 4, hash[1]);
+
+	/* A table of the one device is checked for the other: PASIDs */
+	ASSERT_EQ(EINVAL, _test_cmd_mock_domain(self->fd, self->table_id[0], NULL,
+						NULL, NULL) ? errno : 0);
+}
+
+/* A device that cannot be attached keeps what it has */
+TEST_F(pasid_table, attach_fails)
+{
+	static const int errnos[] = { ENOMEM, EBUSY, ENODEV, EINVAL };
+	config_t config = translate;
+	__u32 stdev_id, id;
+	unsigned int i;
+
+	/* The core attaches once more what was there before: a pair of its own */
+	config.pasid_bits = 0;
+	ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0], self->parent_id[0],
+				 &config, sizeof(config), &id));
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	for (i = 0; i < ARRAY_SIZE(errnos); i++) {
+		ASSERT_EQ(0, fail_next(self->fd, self->dev_id[0],
+				       MOCK_PASID_TABLE_FAIL_ATTACH, 0, errnos[i]));
+		ASSERT_EQ(errnos[i],
+			  replace(self->fd, self->stdev_id[0], self->table_id[1]));
+		ASSERT_USES(0, self->table_id[0], 2 + i, 1 + i);
+		/* Nothing holds the table that was not attached */
+		ASSERT_EQ(EBUSY, destroy(self->fd, self->table_id[0]));
+	}
+	ASSERT_EQ(0, destroy(self->fd, self->table_id[1]));
+
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->parent_id[0]));
+	ASSERT_EQ(0, fail_next(self->fd, self->dev_id[0],
+			       MOCK_PASID_TABLE_FAIL_ATTACH, 0, ENOMEM));
+	ASSERT_EQ(ENOMEM, replace(self->fd, self->stdev_id[0], id));
+	ASSERT_USES(0, NO_TABLE, 1 + i, 1 + i);
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], id));
+	ASSERT_USES(0, id, 2 + i, 1 + i);
+
+	/* Neither objects of other types nor what does not exist */
+	ASSERT_EQ(ENOENT, replace(self->fd, self->stdev_id[0], 0x7fffffff));
+	ASSERT_EQ(EINVAL, replace(self->fd, self->stdev_id[0], self->stdev_id[1]));
+	ASSERT_USES(0, id, 2 + i, 1 + i);
+	ASSERT_EQ(0, _test_cmd_mock_domain(self->fd, id, &stdev_id, NULL, NULL));
+	ASSERT_EQ(0, destroy(self->fd, stdev_id));
+}
+
+/* Any order; what is in use is EBUSY, and is there still */
+TEST_F(pasid_table, destroy_order)
+{
+	enum { DEV0, DEV1, TABLE0, TABLE1, PARENT, IOAS, NR };
+	int order[NR], perm, left, i, k, rc, round;
+	bool gone[NR], busy;
+	__u32 id[NR];
+
+	for (perm = 0; perm < 720; perm++) {
+		left = perm;
+		for (i = 0; i < NR; i++)
+			order[i] = i;
+		for (i = NR - 1; i > 0; i--) {
+			k = left % (i + 1);
+			left /= i + 1;
+			rc = order[i];
+			order[i] = order[k];
+			order[k] = rc;
+		}
+
+		test_ioctl_ioas_alloc(&id[IOAS]);
+		ASSERT_EQ(0, _test_cmd_hwpt_alloc(self->fd, self->dev_id[0],
+						  id[IOAS], 0,
+						  IOMMU_HWPT_ALLOC_NEST_PARENT,
+						  &id[PARENT],
+						  IOMMU_HWPT_DATA_NONE, NULL, 0));
+		for (i = 0; i < 2; i++) {
+			ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[i],
+						 id[PARENT], &translate,
+						 sizeof(translate), &id[TABLE0 + i]));
+			ASSERT_EQ(0, _test_cmd_mock_domain_flags(
+					     self->fd, id[TABLE0 + i],
+					     MOCK_FLAGS_DEVICE_PASID,
+					     &id[DEV0 + i], NULL, NULL));
+		}
+
+		memset(gone, 0, sizeof(gone));
+		for (round = 0; round < NR; round++) {
+			for (i = 0; i < NR; i++) {
+				k = order[i];
+				if (gone[k])
+					continue;
+				busy = (k == TABLE0 && !gone[DEV0]) ||
+				       (k == TABLE1 && !gone[DEV1]) ||
+				       (k == PARENT && !(gone[TABLE0] && gone[TABLE1])) ||
+				       (k == IOAS && !gone[PARENT]);
+				rc = destroy(self->fd, id[k]);
+				ASSERT_EQ(busy ? EBUSY : 0, rc);
+				gone[k] = !busy;
+			}
+		}
+		for (i = 0; i < NR; i++)
+			ASSERT_EQ(ENOENT, destroy(self->fd, id[i]));
+	}
+}
+
+/* The file goes while everything is in use */
+TEST_F(pasid_table, close)
+{
+	request_t requests[64];
+	__u32 nr;
+	pid_t pid;
+	int i, status;
+
+	for (i = 0; i < 64; i++)
+		requests[i] = good_request(i);
+	for (i = 0; i < 20; i++) {
+		pid = fork();
+		ASSERT_NE(-1, pid);
+		if (!pid) {
+			__u32 ioas_id, stdev_id, dev_id, parent_id, table_id;
+			int fd = open("/dev/iommu", O_RDWR);
+
+			if (fd < 0 || _test_ioctl_ioas_alloc(fd, &ioas_id) ||
+			    _test_cmd_mock_domain_flags(fd, ioas_id,
+							MOCK_FLAGS_DEVICE_PASID,
+							&stdev_id, NULL, &dev_id) ||
+			    _test_cmd_hwpt_alloc(fd, dev_id, ioas_id, 0,
+						 IOMMU_HWPT_ALLOC_NEST_PARENT,
+						 &parent_id, IOMMU_HWPT_DATA_NONE,
+						 NULL, 0) ||
+			    table_alloc(fd, dev_id, parent_id, &translate,
+					sizeof(translate), &table_id) ||
+			    replace(fd, stdev_id, table_id))
+				_exit(1);
+			if (i % 2)
+				_exit(0);
+			while (1) {
+				nr = 64;
+				if (invalidate(fd, table_id, requests, &nr))
+					_exit(2);
+			}
+		}
+		if (i % 2 == 0) {
+			usleep(20000 + 1000 * i);
+			kill(pid, SIGKILL);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(i % 2 ? 0 : SIGKILL, status);
+	}
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[1], self->table_id[0]));
+}
+
+struct bad_config {
+	const char *what;
+	int error;
+	config_t config;
+};
+
+#define BAD_CONFIG(_error, field, value)                                       \
+	{                                                                      \
+		#field " = " #value, _error,                                   \
+		{ .format = IOMMU_PASID_TABLE_SMMUV3,                          \
+		  .config = IOMMU_PASID_TABLE_TRANSLATE, .field = value }      \
+	}
+
+static const struct bad_config bad_configs[] = {
+	BAD_CONFIG(EOPNOTSUPP, flags, 2),
+	BAD_CONFIG(EOPNOTSUPP, flags, 1U << 31),
+	BAD_CONFIG(EOPNOTSUPP, flags, ~0U),
+	BAD_CONFIG(EOPNOTSUPP, format, 0),
+	BAD_CONFIG(EOPNOTSUPP, format, IOMMU_PASID_TABLE_VTD),
+	BAD_CONFIG(EOPNOTSUPP, format, 3),
+	BAD_CONFIG(EOPNOTSUPP, format, ~0U),
+	BAD_CONFIG(EINVAL, config, 0),
+	BAD_CONFIG(EINVAL, config, 4),
+	BAD_CONFIG(EINVAL, config, ~0U),
+	BAD_CONFIG(EINVAL, pasid_bits, 21),
+	BAD_CONFIG(EINVAL, pasid_bits, 32),
+	BAD_CONFIG(EINVAL, pasid_bits, ~0U),
+	BAD_CONFIG(EINVAL, base_addr, 1),
+	BAD_CONFIG(EINVAL, base_addr, 32),
+	BAD_CONFIG(EINVAL, base_addr, MOCK_APERTURE_LAST + 1ULL),
+	BAD_CONFIG(EINVAL, base_addr, ~63ULL),
+	BAD_CONFIG(EINVAL, base_addr, ~0ULL),
+	BAD_CONFIG(EINVAL, smmuv3.s1fmt, 3),
+	BAD_CONFIG(EINVAL, smmuv3.s1fmt, 255),
+	BAD_CONFIG(EINVAL, smmuv3.s1dss, 3),
+	BAD_CONFIG(EINVAL, smmuv3.s1dss, 255),
+	BAD_CONFIG(EOPNOTSUPP, smmuv3.__reserved[0], 1),
+	BAD_CONFIG(EOPNOTSUPP, smmuv3.__reserved[5], 0x80),
+};
+
+/* Every field of the table's configuration, whatever the configuration is */
+TEST_F(pasid_table, bad_config)
+{
+	config_t config;
+	unsigned int i;
+	__u32 kind, id, dev_id, stdev_id;
+	int rc;
+
+	for (i = 0; i < ARRAY_SIZE(bad_configs); i++) {
+		for (kind = IOMMU_PASID_TABLE_TRANSLATE;
+		     kind <= IOMMU_PASID_TABLE_ABORT; kind++) {
+			config = bad_configs[i].config;
+			if (config.config == IOMMU_PASID_TABLE_TRANSLATE)
+				config.config = kind;
+			rc = table_alloc(self->fd, self->dev_id[0],
+					 self->parent_id[0], &config,
+					 sizeof(config), &id);
+			ASSERT_EQ(bad_configs[i].error, rc) {
+				TH_LOG("%s", bad_configs[i].what);
+			}
+		}
+	}
+
+	/* A device without PASIDs */
+	ASSERT_EQ(0, _test_cmd_mock_domain(self->fd, self->ioas_id, &stdev_id,
+					   NULL, &dev_id));
+	config = translate;
+	config.pasid_bits = 1;
+	ASSERT_EQ(EOPNOTSUPP, table_alloc(self->fd, dev_id, self->parent_id[0],
+					  &config, sizeof(config), &id));
+	config.pasid_bits = 0;
+	ASSERT_EQ(0, table_alloc(self->fd, dev_id, self->parent_id[0], &config,
+				 sizeof(config), &id));
+}
+
+/* Lengths and pointers of the configuration */
+TEST_F(pasid_table, bad_config_data)
+{
+	char *page = mmap(NULL, 3 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *hole = page + 2 * PAGE_SIZE;
+	__u32 id;
+	size_t len;
+
+	ASSERT_NE(MAP_FAILED, page);
+	ASSERT_EQ(0, munmap(hole, PAGE_SIZE));
+	memcpy(page, &translate, sizeof(translate));
+
+	for (len = 0; len < sizeof(translate); len++)
+		ASSERT_EQ(EINVAL, table_alloc(self->fd, self->dev_id[0],
+					      self->parent_id[0], page, len, &id));
+	/* A tail that is 0 is from a newer user with older needs */
+	for (len = sizeof(translate); len <= PAGE_SIZE; len += 13) {
+		ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0],
+					 self->parent_id[0], page, len, &id));
+		ASSERT_EQ(0, destroy(self->fd, id));
+		page[len] = 1;
+		ASSERT_EQ(E2BIG, table_alloc(self->fd, self->dev_id[0],
+					     self->parent_id[0], page, len + 1,
+					     &id));
+		page[len] = 0;
+	}
+	ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0], self->parent_id[0],
+				 page, PAGE_SIZE, &id));
+	ASSERT_EQ(E2BIG, table_alloc(self->fd, self->dev_id[0],
+				     self->parent_id[0], page, PAGE_SIZE + 1, &id));
+	ASSERT_EQ(E2BIG, table_alloc(self->fd, self->dev_id[0],
+				     self->parent_id[0], page, ~0U, &id));
+
+	ASSERT_EQ(EFAULT, table_alloc(self->fd, self->dev_id[0],
+				      self->parent_id[0], NULL,
+				      sizeof(translate), &id));
+	ASSERT_EQ(EFAULT, table_alloc(self->fd, self->dev_id[0],
+				      self->parent_id[0], hole,
+				      sizeof(translate), &id));
+	ASSERT_EQ(EFAULT, table_alloc(self->fd, self->dev_id[0],
+				      self->parent_id[0], (void *)~0UL,
+				      sizeof(translate), &id));
+	/* The configuration itself, or its tail, runs into the hole */
+	for (len = 1; len < sizeof(translate); len++) {
+		memcpy(hole - len, &translate, len);
+		ASSERT_EQ(EFAULT, table_alloc(self->fd, self->dev_id[0],
+					      self->parent_id[0], hole - len,
+					      sizeof(translate), &id));
+	}
+	memcpy(hole - sizeof(translate), &translate, sizeof(translate));
+	ASSERT_EQ(EFAULT, table_alloc(self->fd, self->dev_id[0],
+				      self->parent_id[0],
+				      hole - sizeof(translate),
+				      sizeof(translate) + 1, &id));
+	ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0], self->parent_id[0],
+				 hole - sizeof(translate), sizeof(translate), &id));
+	ASSERT_EQ(0, munmap(page, 2 * PAGE_SIZE));
+}
+
+/* The fields around the configuration */
+TEST_F(pasid_table, bad_alloc)
+{
+	struct {
+		struct iommu_hwpt_alloc cmd;
+		char tail[16];
+	} in, good = {
+		.cmd = {
+			.size = sizeof(good.cmd),
+			.dev_id = self->dev_id[0],
+			.pt_id = self->parent_id[0],
+			.data_type = IOMMU_HWPT_DATA_PASID_TABLE,
+			.data_len = sizeof(translate),
+			.data_uptr = (uintptr_t)&translate,
+		},
+	};
+	__u32 flag, id, other_ioas, other_dev, other_parent;
+	int fd;
+
+#define ASSERT_ALLOC(_error, statement)                                        \
+	({                                                                     \
+		in = good;                                                     \
+		statement;                                                     \
+		ASSERT_EQ(_error, call(self->fd, IOMMU_HWPT_ALLOC, &in.cmd));  \
+	})
+	ASSERT_ALLOC(0, );
+	ASSERT_ALLOC(0, in.cmd.size = sizeof(in));
+	ASSERT_ALLOC(E2BIG, in.cmd.size = sizeof(in); in.tail[15] = 1);
+	ASSERT_ALLOC(EINVAL, in.cmd.size = 8);
+	ASSERT_ALLOC(EOPNOTSUPP, in.cmd.__reserved = 1);
+	for (flag = 1; flag; flag <<= 1)
+		ASSERT_ALLOC(EOPNOTSUPP, in.cmd.flags = flag);
+	ASSERT_ALLOC(ENOENT, in.cmd.dev_id = 0x7fffffff);
+	ASSERT_ALLOC(ENOENT, in.cmd.dev_id = self->parent_id[0]);
+	ASSERT_ALLOC(ENOENT, in.cmd.dev_id = self->stdev_id[0]);
+	ASSERT_ALLOC(EINVAL, in.cmd.pt_id = 0x7fffffff);
+	ASSERT_ALLOC(EINVAL, in.cmd.pt_id = self->dev_id[0]);
+	/* Not a parent: the user's table, a table, a HWPT without the flag */
+	ASSERT_ALLOC(EINVAL, in.cmd.pt_id = self->table_id[0]);
+	test_cmd_hwpt_alloc(self->dev_id[0], self->ioas_id, 0, &id);
+	ASSERT_ALLOC(EINVAL, in.cmd.pt_id = id);
+	ASSERT_ALLOC(EOPNOTSUPP, in.cmd.pt_id = self->ioas_id);
+	ASSERT_ALLOC(EINVAL, in.cmd.data_type = IOMMU_HWPT_DATA_NONE);
+	ASSERT_ALLOC(EOPNOTSUPP, in.cmd.data_type = 0xff);
+	ASSERT_ALLOC(EOPNOTSUPP, in.cmd.data_type = 0x101);
+	ASSERT_ALLOC(EINVAL, in.cmd.data_len = 0);
+
+	/* Ids belong to their file */
+	fd = open("/dev/iommu", O_RDWR);
+	ASSERT_NE(-1, fd);
+	ASSERT_EQ(0, _test_ioctl_ioas_alloc(fd, &other_ioas));
+	while (1) {
+		ASSERT_EQ(0, _test_cmd_mock_domain_flags(fd, other_ioas,
+							 MOCK_FLAGS_DEVICE_PASID,
+							 NULL, NULL, &other_dev));
+		ASSERT_EQ(0, _test_cmd_hwpt_alloc(fd, other_dev, other_ioas, 0,
+						  IOMMU_HWPT_ALLOC_NEST_PARENT,
+						  &other_parent,
+						  IOMMU_HWPT_DATA_NONE, NULL, 0));
+		/* Ids that this file does not have */
+		if (other_dev > self->table_id[1] + 16)
+			break;
+	}
+	ASSERT_ALLOC(ENOENT, in.cmd.dev_id = other_dev);
+	ASSERT_ALLOC(EINVAL, in.cmd.pt_id = other_parent);
+	ASSERT_EQ(0, table_alloc(fd, other_dev, other_parent, &translate,
+				 sizeof(translate), &id));
+	ASSERT_EQ(ENOENT, replace(self->fd, self->stdev_id[0], id));
+	ASSERT_EQ(0, close(fd));
+	ASSERT_ALLOC(0, );
+#undef ASSERT_ALLOC
+}
+
+struct bad_request {
+	const char *what;
+	int error;
+	request_t request;
+};
+
+#define BAD(_error, ...) { #__VA_ARGS__, _error, { __VA_ARGS__ } }
+#define IOTLB	.caches = IOMMU_PASID_TABLE_INV_IOTLB
+#define DEVTLB	.caches = IOMMU_PASID_TABLE_INV_DEV_TLB
+#define CDS	.caches = IOMMU_PASID_TABLE_INV_PASID_CACHE
+#define PASID	.granularity = IOMMU_PASID_TABLE_INV_ONE_PASID
+#define RANGE	.granularity = IOMMU_PASID_TABLE_INV_ADDR
+#define PAGES	.granule_log2 = 12, .nb_granules = 1
+
+static const struct bad_request bad_requests[] = {
+	BAD(EINVAL, .caches = 0),
+	BAD(EOPNOTSUPP, .caches = 8),
+	BAD(EOPNOTSUPP, .caches = 1U << 31 | 1),
+	BAD(EOPNOTSUPP, IOTLB, .flags = 8),
+	BAD(EOPNOTSUPP, IOTLB, .flags = 1U << 31),
+	BAD(EOPNOTSUPP, IOTLB, .granularity = 3),
+	BAD(EOPNOTSUPP, IOTLB, .granularity = ~0U),
+	/* Everything of the table: no qualification */
+	BAD(EINVAL, IOTLB, .flags = IOMMU_PASID_TABLE_INV_LEAF),
+	BAD(EINVAL, IOTLB, .flags = IOMMU_PASID_TABLE_INV_PASID),
+	BAD(EINVAL, IOTLB, .flags = IOMMU_PASID_TABLE_INV_ARCHID),
+	BAD(EINVAL, IOTLB, .pasid = 1),
+	BAD(EINVAL, IOTLB, .archid = 1),
+	BAD(EINVAL, IOTLB, .granule_log2 = 12),
+	BAD(EINVAL, IOTLB, .addr = 4096),
+	BAD(EINVAL, IOTLB, .nb_granules = 1),
+	/* One PASID: which? */
+	BAD(EINVAL, IOTLB, PASID),
+	BAD(EINVAL, IOTLB, PASID, .flags = IOMMU_PASID_TABLE_INV_LEAF),
+	BAD(EINVAL, DEVTLB, PASID, .flags = IOMMU_PASID_TABLE_INV_ARCHID),
+	BAD(EINVAL, CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_ARCHID),
+	BAD(EINVAL, CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_PASID, .pasid = 1024),
+	BAD(EINVAL, CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_PASID, .pasid = ~0U),
+	BAD(EINVAL, CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_PASID, .archid = 1),
+	BAD(EINVAL, CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_PASID, .addr = 4096),
+	BAD(EINVAL, CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_PASID,
+	    .nb_granules = 1),
+	BAD(EINVAL, IOTLB, PASID, .flags = IOMMU_PASID_TABLE_INV_ARCHID,
+	    .archid = MOCK_PASID_TABLE_ARCHID_MAX + 1),
+	BAD(EINVAL, IOTLB, PASID, .flags = IOMMU_PASID_TABLE_INV_ARCHID, .pasid = 1),
+	/* Ranges */
+	BAD(EINVAL, CDS, RANGE, PAGES),
+	BAD(EINVAL, .caches = 7, RANGE, PAGES),
+	BAD(EINVAL, IOTLB, RANGE),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 12),
+	BAD(EINVAL, IOTLB, RANGE, .nb_granules = 1),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 11, .nb_granules = 1),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 13, .nb_granules = 1),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 64, .nb_granules = 1),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = ~0U, .nb_granules = 1),
+	BAD(EINVAL, IOTLB, RANGE, PAGES, .addr = 1),
+	BAD(EINVAL, IOTLB, RANGE, PAGES, .addr = 2048),
+	BAD(EINVAL, IOTLB, RANGE, PAGES, .addr = ~0ULL),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 12, .nb_granules = ~0ULL),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 12,
+	    .nb_granules = (1ULL << 52) + 1),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 12, .addr = ~4095ULL,
+	    .nb_granules = 2),
+	BAD(EINVAL, IOTLB, RANGE, .granule_log2 = 12, .addr = 4096,
+	    .nb_granules = 1ULL << 52),
+	BAD(EINVAL, IOTLB, RANGE, PAGES, .pasid = 1),
+	BAD(EINVAL, IOTLB, RANGE, PAGES, .archid = 1),
+	BAD(EINVAL, IOTLB, RANGE, PAGES, .flags = IOMMU_PASID_TABLE_INV_PASID,
+	    .pasid = 1024),
+	BAD(EINVAL, IOTLB, RANGE, PAGES, .flags = IOMMU_PASID_TABLE_INV_ARCHID,
+	    .archid = ~0U),
+};
+
+static const request_t edge_requests[] = {
+	{ IOTLB, RANGE, .granule_log2 = 12, .nb_granules = 1ULL << 52 },
+	{ IOTLB, RANGE, .granule_log2 = 12, .nb_granules = 1, .addr = ~4095ULL },
+	{ DEVTLB, RANGE, PAGES },
+	{ IOTLB, RANGE, PAGES, .flags = 7, .pasid = 1023, .archid = 255 },
+	{ CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_PASID, .pasid = 1023 },
+	{ CDS, PASID, .flags = IOMMU_PASID_TABLE_INV_PASID },
+	{ .caches = 7, PASID, .flags = 7, .pasid = 1, .archid = 1 },
+	{ .caches = 7 },
+};
+
+/* Every combination of caches, granularity and flags: refused, or done */
+TEST_F(pasid_table, combinations)
+{
+	__u32 caches, granularity, flags, nr, expected_nr = 0;
+	uint64_t hash = FNV1A_64_BASIS;
+	request_t request;
+	bool ok;
+
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	for (caches = 0; caches < 8; caches++) {
+		for (granularity = 0; granularity < 3; granularity++) {
+			for (flags = 0; flags < 8; flags++) {
+				request = (request_t){
+					.caches = caches,
+					.granularity = granularity,
+					.flags = flags,
+					.pasid = flags & IOMMU_PASID_TABLE_INV_PASID ?
+							 7 : 0,
+					.archid = flags & IOMMU_PASID_TABLE_INV_ARCHID ?
+							  9 : 0,
+				};
+				if (granularity == IOMMU_PASID_TABLE_INV_ADDR) {
+					request.granule_log2 = 12;
+					request.nb_granules = 3;
+				}
+				switch (granularity) {
+				case IOMMU_PASID_TABLE_INV_DOMAIN:
+					ok = !flags;
+					break;
+				case IOMMU_PASID_TABLE_INV_ONE_PASID:
+					ok = flags & IOMMU_PASID_TABLE_INV_PASID ||
+					     (caches == IOMMU_PASID_TABLE_INV_IOTLB &&
+					      flags & IOMMU_PASID_TABLE_INV_ARCHID);
+					break;
+				default:
+					ok = !(caches &
+					       IOMMU_PASID_TABLE_INV_PASID_CACHE);
+				}
+				ok = ok && caches;
+				nr = 1;
+				ASSERT_EQ(ok ? 0 : EINVAL,
+					  invalidate(self->fd, self->table_id[0],
+						     &request, &nr)) {
+					TH_LOG("caches %u granularity %u flags %u",
+					       caches, granularity, flags);
+				}
+				ASSERT_EQ(ok, nr);
+				expected_nr += ok;
+				if (ok)
+					hash = hash_requests(hash, &request, 1, 0);
+			}
+		}
+	}
+	ASSERT_SAW(0, expected_nr, hash);
+}
+
+/* entry_num is what reached the device, wherever a bad request is */
+TEST_F(pasid_table, entry_num)
+{
+	uint64_t hash = FNV1A_64_BASIS;
+	unsigned int i, pos, seen = 0;
+	request_t requests[40];
+	__u32 nr;
+
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	for (i = 0; i < ARRAY_SIZE(bad_requests); i++) {
+		for (pos = 0; pos < 40; pos += i ? 13 : 1) {
+			for (nr = 0; nr < 40; nr++)
+				requests[nr] = good_request(nr + i);
+			requests[pos] = bad_requests[i].request;
+			ASSERT_EQ(bad_requests[i].error,
+				  invalidate(self->fd, self->table_id[0], requests,
+					     &nr)) {
+				TH_LOG("%s", bad_requests[i].what);
+			}
+			ASSERT_EQ(pos, nr);
+			seen += pos;
+			hash = hash_requests(hash, requests, pos, sizeof(*requests));
+			ASSERT_SAW(0, seen, hash);
+		}
+	}
+	for (i = 0; i < ARRAY_SIZE(edge_requests); i++) {
+		nr = 1;
+		ASSERT_EQ(0, invalidate(self->fd, self->table_id[0],
+					&edge_requests[i], &nr));
+		ASSERT_EQ(1, nr);
+	}
+}
+
+/* Errors of the IOMMU */
+TEST_F(pasid_table, entry_num_hardware)
+{
+	uint64_t hash = FNV1A_64_BASIS;
+	unsigned int pos, seen = 0;
+	request_t requests[40];
+	__u32 nr;
+
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	for (nr = 0; nr < 40; nr++)
+		requests[nr] = good_request(nr);
+	for (pos = 0; pos < 40; pos++) {
+		ASSERT_EQ(0, fail_next(self->fd, self->dev_id[0],
+				       MOCK_PASID_TABLE_FAIL_REQUEST, pos, EINVAL));
+		nr = 40;
+		ASSERT_EQ(EINVAL, invalidate(self->fd, self->table_id[0], requests,
+					     &nr));
+		ASSERT_EQ(pos, nr);
+		seen += pos;
+		hash = hash_requests(hash, requests, pos, sizeof(*requests));
+		ASSERT_SAW(0, seen, hash);
+	}
+	/* Whatever was sent, nothing is known to be complete */
+	ASSERT_EQ(0, fail_next(self->fd, self->dev_id[0],
+			       MOCK_PASID_TABLE_FAIL_SYNC, 0, ETIMEDOUT));
+	nr = 40;
+	ASSERT_EQ(ETIMEDOUT, invalidate(self->fd, self->table_id[0], requests, &nr));
+	ASSERT_EQ(0, nr);
+}
+
+/* 0 asks whether the type is supported */
+TEST_F(pasid_table, probe)
+{
+	struct iommu_hwpt_invalidate cmd = {
+		.size = sizeof(cmd),
+		.hwpt_id = self->table_id[0],
+		.data_type = IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE,
+	};
+	struct iommu_hwpt_selftest selftest = { .iotlb = IOMMU_TEST_IOTLB_DEFAULT };
+	request_t request = good_request(0);
+	__u32 nested_id;
+
+#define ASSERT_PROBE(_error, _entry_num)                                       \
+	({                                                                     \
+		ASSERT_EQ(_error, call(self->fd, IOMMU_HWPT_INVALIDATE, &cmd)); \
+		ASSERT_EQ(_entry_num, cmd.entry_num);                          \
+	})
+	ASSERT_PROBE(0, 0);
+	cmd.entry_len = sizeof(request_t);
+	ASSERT_PROBE(0, 0);
+	cmd.data_uptr = (uintptr_t)&request;
+	ASSERT_PROBE(0, 0);
+	cmd.data_type = IOMMU_HWPT_INVALIDATE_DATA_VTD_S1;
+	ASSERT_PROBE(EINVAL, 0);
+	cmd.data_type = IOMMU_HWPT_INVALIDATE_DATA_SELFTEST;
+	ASSERT_PROBE(EINVAL, 0);
+	/* The same with requests */
+	cmd.entry_num = 1;
+	ASSERT_PROBE(EINVAL, 0);
+	cmd.data_type = IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE;
+	cmd.entry_num = 1;
+	ASSERT_PROBE(0, 1);
+
+	/* Of other nested HWPTs it is not the type */
+	test_cmd_hwpt_alloc_nested(self->dev_id[0], self->parent_id[0], 0,
+				   &nested_id, IOMMU_HWPT_DATA_SELFTEST, &selftest,
+				   sizeof(selftest));
+	cmd.hwpt_id = nested_id;
+	cmd.entry_num = 0;
+	ASSERT_PROBE(EINVAL, 0);
+	cmd.entry_num = 1;
+	ASSERT_PROBE(EINVAL, 0);
+	/* Nor of parents, of anything else, of nothing */
+	cmd.hwpt_id = self->parent_id[0];
+	cmd.entry_num = 1;
+	ASSERT_PROBE(ENOENT, 0);
+	cmd.hwpt_id = self->ioas_id;
+	cmd.entry_num = 1;
+	ASSERT_PROBE(ENOENT, 0);
+	cmd.hwpt_id = 0x7fffffff;
+	cmd.entry_num = 1;
+	ASSERT_PROBE(ENOENT, 0);
+	cmd.hwpt_id = self->table_id[0];
+	cmd.__reserved = 1;
+	cmd.entry_num = 1;
+	ASSERT_PROBE(EOPNOTSUPP, 0);
+	cmd.__reserved = 0;
+	cmd.entry_num = MAX_REQUESTS + 1;
+	ASSERT_PROBE(EINVAL, 0);
+	cmd.entry_num = ~0U;
+	ASSERT_PROBE(EINVAL, 0);
+	cmd.entry_num = 1;
+	cmd.data_uptr = 0;
+	ASSERT_PROBE(EINVAL, 0);
+#undef ASSERT_PROBE
+}
+
+/* As many as a call may have */
+TEST_F(pasid_table, many)
+{
+	uint64_t hash = FNV1A_64_BASIS;
+	request_t *requests;
+	__u32 nr;
+
+	requests = mmap(NULL, MAX_REQUESTS * sizeof(*requests),
+			PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	ASSERT_NE(MAP_FAILED, requests);
+	for (nr = 0; nr < MAX_REQUESTS; nr++)
+		requests[nr] = good_request(nr);
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	ASSERT_EQ(0, invalidate(self->fd, self->table_id[0], requests, &nr));
+	ASSERT_EQ(MAX_REQUESTS, nr);
+	hash = hash_requests(hash, requests, nr, sizeof(*requests));
+	ASSERT_SAW(0, MAX_REQUESTS, hash);
+
+	requests[MAX_REQUESTS - 1].caches = 0;
+	ASSERT_EQ(EINVAL, invalidate(self->fd, self->table_id[0], requests, &nr));
+	ASSERT_EQ(MAX_REQUESTS - 1, nr);
+	ASSERT_EQ(0, munmap(requests, MAX_REQUESTS * sizeof(*requests)));
+}
+
+/* Requests of a newer user, and of an older one */
+TEST_F(pasid_table, entry_len)
+{
+	uint64_t hash = FNV1A_64_BASIS;
+	unsigned int i, pos, seen = 0;
+	size_t len;
+	char *data;
+	__u32 nr;
+
+	data = calloc(40, PAGE_SIZE);
+	ASSERT_NE(NULL, data);
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+	for (len = sizeof(request_t); len <= PAGE_SIZE; len = len * 3 / 2 + 1) {
+		memset(data, 0, 40 * PAGE_SIZE);
+		for (i = 0; i < 40; i++) {
+			request_t request = good_request(i);
+
+			memcpy(data + i * len, &request, sizeof(request));
+		}
+		nr = 40;
+		ASSERT_EQ(0, invalidate_len(self->fd, self->table_id[0], data, len,
+					    &nr));
+		ASSERT_EQ(40, nr);
+		seen += 40;
+		hash = hash_requests(hash, data, 40, len);
+		ASSERT_SAW(0, seen, hash);
+		if (len == sizeof(request_t))
+			continue;
+		for (pos = 0; pos < 40; pos += 3) {
+			data[pos * len + len - 1] = 1;
+			nr = 40;
+			ASSERT_EQ(E2BIG, invalidate_len(self->fd, self->table_id[0],
+							data, len, &nr));
+			ASSERT_EQ(pos, nr);
+			data[pos * len + len - 1] = 0;
+			seen += pos;
+			hash = hash_requests(hash, data, pos, len);
+			ASSERT_SAW(0, seen, hash);
+		}
+	}
+	for (len = 0; len < sizeof(request_t); len++) {
+		nr = 1;
+		ASSERT_EQ(EINVAL, invalidate_len(self->fd, self->table_id[0], data,
+						 len, &nr));
+		ASSERT_EQ(0, nr);
+	}
+	nr = 1;
+	ASSERT_EQ(EINVAL, invalidate_len(self->fd, self->table_id[0], data,
+					 PAGE_SIZE + 1, &nr));
+	ASSERT_EQ(0, nr);
+	ASSERT_SAW(0, seen, hash);
+	free(data);
+}
+
+/* Requests that cannot be read, at each place of a chunk */
+TEST_F(pasid_table, unreadable)
+{
+	uint64_t hash = FNV1A_64_BASIS;
+	unsigned int readable, off, seen = 0;
+	request_t *requests;
+	char *page, *hole;
+	__u32 nr, i;
+
+	page = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, page);
+	hole = page + PAGE_SIZE;
+	ASSERT_EQ(0, munmap(hole, PAGE_SIZE));
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], self->table_id[0]));
+
+	for (readable = 0; readable < 36; readable++) {
+		for (off = 0; off < sizeof(request_t); off += 8) {
+			requests = (request_t *)(hole - off) - readable;
+			for (i = 0; i < readable; i++)
+				requests[i] = good_request(i);
+			nr = readable + 20;
+			ASSERT_EQ(EFAULT, invalidate(self->fd, self->table_id[0],
+						     requests, &nr));
+			ASSERT_EQ(readable, nr);
+			seen += readable;
+			hash = hash_requests(hash, requests, readable,
+					     sizeof(*requests));
+			ASSERT_SAW(0, seen, hash);
+		}
+	}
+	nr = 1;
+	ASSERT_EQ(EFAULT, invalidate(self->fd, self->table_id[0],
+				     (void *)(~0UL - 4095), &nr));
+	ASSERT_EQ(0, nr);
+	ASSERT_EQ(0, munmap(page, PAGE_SIZE));
+}
+
+/* The command struct itself */
+TEST_F(pasid_table, bad_invalidate)
+{
+	request_t request = good_request(0);
+	struct {
+		struct iommu_hwpt_invalidate cmd;
+		char tail[16];
+	} in = {
+		.cmd = {
+			.size = sizeof(in.cmd),
+			.hwpt_id = self->table_id[0],
+			.data_uptr = (uintptr_t)&request,
+			.data_type = IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE,
+			.entry_len = sizeof(request),
+			.entry_num = 1,
+		},
+	};
+
+	ASSERT_EQ(0, call(self->fd, IOMMU_HWPT_INVALIDATE, &in));
+	in.cmd.size = sizeof(in);
+	ASSERT_EQ(0, call(self->fd, IOMMU_HWPT_INVALIDATE, &in));
+	in.tail[15] = 1;
+	ASSERT_EQ(E2BIG, call(self->fd, IOMMU_HWPT_INVALIDATE, &in));
+	in.cmd.size = offsetof(struct iommu_hwpt_invalidate, __reserved) - 1;
+	ASSERT_EQ(EINVAL, call(self->fd, IOMMU_HWPT_INVALIDATE, &in));
+	ASSERT_EQ(EFAULT, call(self->fd, IOMMU_HWPT_INVALIDATE, NULL));
+}
+
+#define RACE_TABLES	4
+
+struct race {
+	int fd;
+	__u32 stdev_id[2];
+	__u32 dev_id[2];
+	__u32 parent_id;
+	volatile __u32 table_id[RACE_TABLES];
+	volatile bool stop;
+	volatile int bad;
+	unsigned long done[4];
+};
+
+static bool race_expects(int rc, const int *errnos)
+{
+	for (; *errnos; errnos++)
+		if (rc == *errnos)
+			return true;
+	return !rc;
+}
+
+static void *race_alloc(void *arg)
+{
+	static const int expected[] = { EBUSY, ENOENT, 0 };
+	struct race *race = arg;
+	unsigned int i, seed = 1;
+	__u32 id;
+	int rc;
+
+	while (!race->stop) {
+		i = rand_r(&seed) % RACE_TABLES;
+		rc = destroy(race->fd, race->table_id[i]);
+		if (!race_expects(rc, expected))
+			race->bad = rc;
+		if (!rc) {
+			rc = table_alloc(race->fd, race->dev_id[i % 2],
+					 race->parent_id, &translate,
+					 sizeof(translate), &id);
+			if (rc)
+				race->bad = rc;
+			race->table_id[i] = id;
+			race->done[0]++;
+		}
+	}
+	return NULL;
+}
+
+static void *race_attach(void *arg)
+{
+	static const int expected[] = { ENOENT, EINVAL, 0 };
+	struct race *race = arg;
+	unsigned int i, dev, seed = 2;
+	int rc;
+
+	while (!race->stop) {
+		dev = rand_r(&seed) % 2;
+		i = rand_r(&seed) % (RACE_TABLES + 1);
+		rc = replace(race->fd, race->stdev_id[dev],
+			     i == RACE_TABLES ? race->parent_id : race->table_id[i]);
+		if (!race_expects(rc, expected))
+			race->bad = rc;
+		if (!rc)
+			race->done[1]++;
+	}
+	return NULL;
+}
+
+static void *race_invalidate(void *arg)
+{
+	static const int expected[] = { ENOENT, 0 };
+	struct race *race = arg;
+	unsigned int i, seed = 3;
+	request_t requests[33];
+	__u32 nr;
+	int rc;
+
+	for (i = 0; i < 33; i++)
+		requests[i] = good_request(i);
+	while (!race->stop) {
+		nr = 1 + rand_r(&seed) % 33;
+		i = nr;
+		rc = invalidate(race->fd,
+				race->table_id[rand_r(&seed) % RACE_TABLES],
+				requests, &nr);
+		if (!race_expects(rc, expected) || (!rc && nr != i))
+			race->bad = rc ?: -1;
+		if (!rc)
+			race->done[2]++;
+	}
+	return NULL;
+}
+
+/* Tables come and go while devices move between them */
+TEST_F(pasid_table, race)
+{
+	static void *(*const threads[])(void *) = {
+		race_alloc, race_attach, race_attach, race_invalidate,
+		race_invalidate,
+	};
+	pthread_t thread[ARRAY_SIZE(threads)];
+	struct race race = {
+		.fd = self->fd,
+		.stdev_id = { self->stdev_id[0], self->stdev_id[1] },
+		.dev_id = { self->dev_id[0], self->dev_id[1] },
+		.parent_id = self->parent_id[0],
+	};
+	struct iommu_test_cmd cmd;
+	unsigned int i;
+
+	for (i = 0; i < RACE_TABLES; i++)
+		ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0],
+					 self->parent_id[0], &translate,
+					 sizeof(translate),
+					 (__u32 *)&race.table_id[i]));
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, threads[i], &race));
+	sleep(3);
+	race.stop = true;
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		ASSERT_EQ(0, pthread_join(thread[i], NULL));
+	ASSERT_EQ(0, race.bad);
+	for (i = 0; i < 3; i++)
+		ASSERT_LT(10, race.done[i]);
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, replace(self->fd, self->stdev_id[i],
+				     self->parent_id[0]));
+		ASSERT_EQ(0, query(self->fd, self->dev_id[i], 0, &cmd));
+		ASSERT_EQ(1, cmd.pasid_table_query.out_uses);
+		ASSERT_EQ(cmd.pasid_table_query.out_attaches,
+			  cmd.pasid_table_query.out_detaches);
+	}
+	for (i = 0; i < RACE_TABLES; i++)
+		ASSERT_EQ(0, destroy(self->fd, race.table_id[i]));
+}
+
+TEST_HARNESS_MAIN
