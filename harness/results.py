@@ -22,7 +22,7 @@ SPLAT = re.compile(
     r"INFO: (task|rcu|possible|trying|lockdep)|list_(add|del) corruption|"
     r"^unreferenced object|[Cc]all [Tt]race:|"
     r"CMDQ (error|timeout)|CMD_SYNC timeout|unexpected global error|"
-    r"DMAR: .*([Ff]ault|timeout|[Ii]nvalid)")
+    r"DRHD: handling fault|VT-d detected Invalidation")
 # Fault injection shows each failure that it forces with a trace.
 INJECTED = re.compile(r"FAULT_INJECTION: forcing a failure")
 INJECTED_TRACE_WITHIN = 8  # lines
