@@ -240,7 +240,10 @@ static int iommu_inv_check(const struct iommu_pasid_table *table,
 	}
 }
 
-/* Two ranges of the same caches, PASID, ASID and granule, without a gap */
+/*
+ * Two ranges of the same caches, PASID, ASID and granule, without a gap. Nothing
+ * follows the end of 64 bits.
+ */
 static bool
 iommu_inv_follows(const struct iommu_hwpt_pasid_table_invalidate *req,
 		  const struct iommu_hwpt_pasid_table_invalidate *prev)
@@ -250,7 +253,7 @@ iommu_inv_follows(const struct iommu_hwpt_pasid_table_invalidate *req,
 	static_assert(offsetof(struct iommu_hwpt_pasid_table_invalidate,
 			       addr) == 3 * sizeof(u64));
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] &&
-	       req->granularity == IOMMU_PASID_TABLE_INV_ADDR &&
+	       req->granularity == IOMMU_PASID_TABLE_INV_ADDR && req->addr &&
 	       req->addr ==
 		       prev->addr + (prev->nb_granules << prev->granule_log2);
 }

@@ -114,20 +114,47 @@ static void mock_pasid_table_detach(struct iommu_pasid_table *table,
 	mutex_unlock(&mock_attaches_lock);
 }
 
-static void mock_record(struct mock_pasid_table_dev *mdev,
-			const struct iommu_hwpt_pasid_table_invalidate *req)
+static u64 mock_hash(u64 hash,
+		     const struct iommu_hwpt_pasid_table_invalidate *req)
 {
 	const u8 *bytes = (const u8 *)req;
 	size_t i;
 
 	for (i = 0; i < sizeof(*req); i++)
-		mdev->hash = (mdev->hash ^ bytes[i]) * FNV1A_64_PRIME;
-	mdev->requests++;
+		hash = (hash ^ bytes[i]) * FNV1A_64_PRIME;
+	return hash;
+}
+
+static u64 mock_hash_all(const struct mock_pasid_table_dev *mdev)
+{
+	return mdev->range.nb_granules ? mock_hash(mdev->hash, &mdev->range) :
+					 mdev->hash;
+}
+
+static void mock_record(struct mock_pasid_table_dev *mdev,
+			const struct iommu_hwpt_pasid_table_invalidate *req,
+			unsigned int merged)
+{
+	struct iommu_hwpt_pasid_table_invalidate *range = &mdev->range;
+
+	mdev->requests += merged;
+	if (req->nb_granules && req->addr &&
+	    req->addr == range->addr +
+				 (range->nb_granules << range->granule_log2) &&
+	    !memcmp(req, range, offsetof(typeof(*req), addr))) {
+		range->nb_granules += req->nb_granules;
+		return;
+	}
+	mdev->hash = mock_hash_all(mdev);
+	*range = *req;
+	if (!req->nb_granules)
+		mdev->hash = mock_hash(mdev->hash, req);
 }
 
 static int
 mock_invalidate_one(const struct iommu_pasid_table *table,
-		    const struct iommu_hwpt_pasid_table_invalidate *req)
+		    const struct iommu_hwpt_pasid_table_invalidate *req,
+		    unsigned int merged)
 {
 	struct mock_pasid_table_attach *attach;
 	struct mock_pasid_table_dev *mdev;
@@ -138,6 +165,11 @@ mock_invalidate_one(const struct iommu_pasid_table *table,
 	if (req->granularity == IOMMU_PASID_TABLE_INV_ADDR &&
 	    req->granule_log2 != MOCK_PASID_TABLE_GRANULE_LOG2)
 		return -EINVAL;
+	/* As the core promises, whatever it merges */
+	if (WARN_ON(req->nb_granules &&
+		    req->nb_granules - 1 >
+			    (U64_MAX - req->addr) >> req->granule_log2))
+		return -EIO;
 
 	list_for_each_entry(attach, &mock_attaches, elm) {
 		if (attach->table != table)
@@ -150,7 +182,7 @@ mock_invalidate_one(const struct iommu_pasid_table *table,
 	list_for_each_entry(attach, &mock_attaches, elm)
 		if (attach->table == table)
 			mock_record(iommufd_test_pasid_table_dev(attach->dev),
-				    req);
+				    req, merged);
 	return 0;
 }
 
@@ -185,12 +217,13 @@ static int mock_pasid_table_cache_invalidate(struct iommu_pasid_table *table,
 	while (!rc && (nr = iommu_inv_next(iter)) > 0) {
 		mutex_lock(&mock_attaches_lock);
 		for (i = 0; i < nr; i++) {
-			rc = mock_invalidate_one(table, &iter->reqs[i]);
+			rc = mock_invalidate_one(table, &iter->reqs[i],
+						 iter->merged[i]);
 			if (rc)
 				break;
+			added += iter->merged[i];
 		}
 		mutex_unlock(&mock_attaches_lock);
-		added += i;
 	}
 
 	sync_rc = mock_invalidate_sync(table);
@@ -266,7 +299,7 @@ static int mock_pasid_table_query(struct iommufd_ucmd *ucmd, struct device *dev)
 	cmd->pasid_table_query.out_attaches = mdev->attaches;
 	cmd->pasid_table_query.out_detaches = mdev->detaches;
 	cmd->pasid_table_query.out_requests = mdev->requests;
-	cmd->pasid_table_query.out_hash = mdev->hash;
+	cmd->pasid_table_query.out_hash = mock_hash_all(mdev);
 	mutex_unlock(&mock_attaches_lock);
 
 	if (obj)

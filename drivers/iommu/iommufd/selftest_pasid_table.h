@@ -11,8 +11,10 @@
  * struct mock_pasid_table_dev - A mock device as the mock IOMMU sees it
  * @attaches: How often a table was attached to it
  * @detaches: How often one was detached from it
- * @requests: Number of invalidation requests that reached it
- * @hash: FNV-1a over all of these requests, in their order
+ * @requests: Number of the user's invalidation requests that reached it
+ * @hash: FNV-1a over all of these requests, in their order; ranges that follow
+ *        each other count as one, however the core hands them over
+ * @range: Range that is not in @hash yet, for the next one may continue it
  * @fail_op: What fails next, of enum mock_pasid_table_fail, or 0
  * @fail_after: Number of requests that succeed before
  * @fail_errno: Positive errno
@@ -22,6 +24,7 @@ struct mock_pasid_table_dev {
 	u32 detaches;
 	u32 requests;
 	u64 hash;
+	struct iommu_hwpt_pasid_table_invalidate range;
 	u32 fail_op;
 	u32 fail_after;
 	u32 fail_errno;

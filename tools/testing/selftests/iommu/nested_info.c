@@ -101,6 +101,53 @@ TEST_F(info, lengths)
 	}
 }
 
+/* A caller that knows one type gets that one or nothing */
+TEST_F(info, asked_for)
+{
+	static const struct {
+		__u32 type;
+		int error;
+	} cases[] = {
+		{ IOMMU_HW_INFO_TYPE_DEFAULT, 0 },
+		{ IOMMU_HW_INFO_TYPE_ARM_SMMUV3, 0 },
+		{ IOMMU_HW_INFO_TYPE_INTEL_VTD, EOPNOTSUPP },
+		{ IOMMU_HW_INFO_TYPE_ARM_SMMUV3 + 1, EOPNOTSUPP },
+		{ ~0U, EOPNOTSUPP },
+	};
+	struct env *env = &self->env;
+	struct iommu_hw_info_arm_smmuv3 info;
+	struct iommu_hw_info cmd;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		memset(&info, 0xa5, sizeof(info));
+		cmd = (struct iommu_hw_info){
+			.size = sizeof(cmd),
+			.flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE,
+			.dev_id = env->dev->id,
+			.data_len = sizeof(info),
+			.data_uptr = (uintptr_t)&info,
+			.in_data_type = cases[i].type,
+		};
+		EXPECT_EQ(-cases[i].error,
+			  call(env->vm.iommufd, IOMMU_GET_HW_INFO, &cmd)) {
+			TH_LOG("type %u", cases[i].type);
+		}
+		if (cases[i].error) {
+			EXPECT_EQ(0xa5a5a5a5, info.idr[0]);
+			continue;
+		}
+		EXPECT_EQ(IOMMU_HW_INFO_TYPE_ARM_SMMUV3, cmd.out_data_type);
+		EXPECT_EQ(0, memcmp(&info, &self->info, sizeof(info)));
+	}
+
+	/* Without the flag the wish is not one */
+	cmd.flags = 0;
+	cmd.in_data_type = IOMMU_HW_INFO_TYPE_INTEL_VTD;
+	EXPECT_EQ(0, call(env->vm.iommufd, IOMMU_GET_HW_INFO, &cmd));
+	EXPECT_EQ(IOMMU_HW_INFO_TYPE_ARM_SMMUV3, cmd.out_data_type);
+}
+
 /* One context descriptor is enough for any format of the table */
 TEST_F(info, table_formats)
 {

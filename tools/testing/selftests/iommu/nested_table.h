@@ -11,7 +11,8 @@
  *   pasid_table_init(p, vm)		a table of one entry, not valid
  *   pasid_table_set(p, t)		requests without a PASID go through @t
  *   pasid_table_clear(p)		make the entry invalid
- *   pasid_table_damage(p, n)		make it bad in the @n th way, if there is one
+ *   pasid_table_damage(p, n)		make it bad in the @n th way, while there is
+ *					one
  *   pasid_table_config(p)		how to describe it to the kernel
  *
  * None of them invalidates anything: that is what the tests are about.
