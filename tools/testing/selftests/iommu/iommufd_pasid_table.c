@@ -345,7 +345,7 @@ TEST_F(pasid_table, attach)
 }
 
 /* Each configuration, and what it says of each field */
-TEST_F(pasid_table, configs)
+TEST_F_TIMEOUT(pasid_table, configs, 300)
 {
 	struct iommu_hwpt_pasid_table config = translate;
 	__u32 id, attaches = 0;
@@ -469,7 +469,7 @@ TEST_F(pasid_table, attach_fails)
 }
 
 /* Any order; what is in use is EBUSY, and is there still */
-TEST_F(pasid_table, destroy_order)
+TEST_F_TIMEOUT(pasid_table, destroy_order, 300)
 {
 	enum { DEV0, DEV1, TABLE0, TABLE1, PARENT, IOAS, NR };
 	int order[NR], perm, left, i, k, rc, round;
@@ -1176,7 +1176,7 @@ TEST_F(pasid_table, probe)
 }
 
 /* As many as a call may have */
-TEST_F(pasid_table, many)
+TEST_F_TIMEOUT(pasid_table, many, 300)
 {
 	struct record record = EMPTY_RECORD;
 	struct iommu_hwpt_pasid_table_invalidate *requests;
