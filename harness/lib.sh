@@ -14,7 +14,10 @@ tree=$work/tree		# the assembled tree
 products=$cache/products
 jobs=$(nproc)
 mkdir -p "$work/logs" "$products"
-echo "$top" >"$work/checkout"
+if [ ! -e "$work/checkout" ]; then	# whole at once: see tidy_cache
+	echo "$top" >"$work/checkout.$$"
+	mv "$work/checkout.$$" "$work/checkout"
+fi
 
 # Progress goes to stderr: stdout is for results that other scripts read.
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
