@@ -218,7 +218,8 @@ static void dump(char *path)
 	if (S_ISDIR(stat_buf.st_mode)) {
 		dir = opendir(path);
 		while (dir && (entry = readdir(dir))) {
-			if (entry->d_name[0] == '.')
+			/* A name may start with a dot: that of the cache does */
+			if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 				continue;
 			snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
 			dump(below);

@@ -625,7 +625,8 @@ static void test_path(struct kunit *test, struct test_ste **path, int nr)
 		test_hw_view(path[i]->data, seen);
 		KUNIT_EXPECT_TRUE(test, FIELD_GET(HW_STE0_CONFIG, seen[0]) &
 						HW_STE0_CONFIG_S2);
-		KUNIT_EXPECT_EQ(test, path[0]->data[3], path[i]->data[3]);
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(path[0]->data[3]),
+				le64_to_cpu(path[i]->data[3]));
 	}
 }
 
@@ -711,7 +712,9 @@ static void nested_test_ste_hostile(struct kunit *test)
 				KUNIT_EXPECT_EQ(test, le64_to_cpu(ste[0]),
 						HW_STE0_V);
 				for (i = 1; i < STE_QWORDS; i++)
-					KUNIT_EXPECT_EQ(test, ste[i], 0);
+					KUNIT_EXPECT_EQ(test,
+							le64_to_cpu(ste[i]),
+							0);
 				continue;
 			}
 			for (i = 0; i < STE_QWORDS; i++)
@@ -732,7 +735,9 @@ static void nested_test_ste_hostile(struct kunit *test)
 			memset(used, 0, sizeof(used));
 			arm_smmu_get_ste_used(ste, used);
 			for (i = 0; i < STE_QWORDS; i++)
-				KUNIT_EXPECT_EQ(test, ste[i] & ~used[i], 0);
+				KUNIT_EXPECT_EQ(test,
+						le64_to_cpu(ste[i] & ~used[i]),
+						0);
 		}
 	}
 }
