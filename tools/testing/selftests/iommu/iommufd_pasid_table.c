@@ -4,10 +4,13 @@
  * machine. The mock IOMMU tells which table a device uses and which
  * invalidations reached it.
  */
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define __EXPORTED_HEADERS__
 
@@ -1325,6 +1328,80 @@ TEST_F(pasid_table, bad_invalidate)
 	in.cmd.size = offsetof(struct iommu_hwpt_invalidate, __reserved) - 1;
 	ASSERT_EQ(EINVAL, call(self->fd, IOMMU_HWPT_INVALIDATE, &in));
 	ASSERT_EQ(EFAULT, call(self->fd, IOMMU_HWPT_INVALIDATE, NULL));
+}
+
+/* A call that uses a device, and another one that takes it away meanwhile */
+struct slow_call {
+	int fd;
+	__u32 dev_id, stdev_id;
+	void *page;
+	int rc;
+};
+
+static void *slow_hw_info(void *arg)
+{
+	struct slow_call *slow = arg;
+	struct iommu_hw_info info = {
+		.size = sizeof(info),
+		.dev_id = slow->dev_id,
+		.data_len = PAGE_SIZE,
+		.data_uptr = (uintptr_t)slow->page,
+	};
+
+	slow->rc = call(slow->fd, IOMMU_GET_HW_INFO, &info);
+	return NULL;
+}
+
+static void *slow_destroy(void *arg)
+{
+	struct slow_call *slow = arg;
+
+	slow->rc = destroy(slow->fd, slow->stdev_id);
+	return NULL;
+}
+
+/* Whoever waits for the last user of an object goes on when that user is done */
+TEST_F(pasid_table, destroy_waits)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zero = {};
+	struct slow_call user, destroyer;
+	pthread_t user_thread, destroyer_thread;
+	struct timespec start, end;
+	struct uffd_msg msg;
+	int uffd;
+
+	user.fd = self->fd;
+	user.dev_id = self->dev_id[0];
+	user.stdev_id = self->stdev_id[0];
+	user.page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, user.page);
+	destroyer = user;
+	uffd = syscall(SYS_userfaultfd, 0);
+	ASSERT_NE(-1, uffd);
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_API, &api));
+	range.range.start = (uintptr_t)user.page;
+	range.range.len = PAGE_SIZE;
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_REGISTER, &range));
+
+	ASSERT_EQ(0, pthread_create(&user_thread, NULL, slow_hw_info, &user));
+	ASSERT_EQ(sizeof(msg), read(uffd, &msg, sizeof(msg)));
+	ASSERT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
+	ASSERT_EQ(0, pthread_create(&destroyer_thread, NULL, slow_destroy,
+				    &destroyer));
+	usleep(200000);
+	ASSERT_EQ(0, clock_gettime(CLOCK_MONOTONIC, &start));
+	zero.range = range.range;
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_ZEROPAGE, &zero));
+	ASSERT_EQ(0, pthread_join(user_thread, NULL));
+	ASSERT_EQ(0, pthread_join(destroyer_thread, NULL));
+	ASSERT_EQ(0, clock_gettime(CLOCK_MONOTONIC, &end));
+	ASSERT_EQ(0, user.rc);
+	ASSERT_EQ(0, destroyer.rc);
+	ASSERT_GT(10, end.tv_sec - start.tv_sec);
+	ASSERT_EQ(0, close(uffd));
 }
 
 #define RACE_TABLES 4
