@@ -12,22 +12,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define __EXPORTED_HEADERS__
-
-#include "iommufd_utils.h"
+#include "iommufd_mock.h"
 
 #define NO_TABLE 0
 #define MAX_REQUESTS 524288
 #define FNV1A_64_BASIS 0xcbf29ce484222325ULL
 #define FNV1A_64_PRIME 0x100000001b3ULL
-
-static __attribute__((constructor)) void setup_buffer(void)
-{
-	PAGE_SIZE = sysconf(_SC_PAGE_SIZE);
-	BUFFER_SIZE = 16 * PAGE_SIZE;
-	buffer = mmap(NULL, BUFFER_SIZE, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-}
 
 static const struct iommu_hwpt_pasid_table translate = {
 	.format = IOMMU_PASID_TABLE_SMMUV3,
@@ -142,48 +132,6 @@ static void record_requests(struct record *record, const void *requests,
 	}
 }
 
-/* 0, or the errno */
-static int call(int fd, unsigned long op, void *cmd)
-{
-	return ioctl(fd, op, cmd) ? errno : 0;
-}
-
-static int table_alloc(int fd, __u32 dev_id, __u32 parent_id,
-		       const void *config, size_t len, __u32 *id)
-{
-	struct iommu_hwpt_alloc cmd = {
-		.size = sizeof(cmd),
-		.dev_id = dev_id,
-		.pt_id = parent_id,
-		.data_type = IOMMU_HWPT_DATA_PASID_TABLE,
-		.data_len = len,
-		.data_uptr = (uintptr_t)config,
-	};
-	int rc = call(fd, IOMMU_HWPT_ALLOC, &cmd);
-
-	if (!rc && id)
-		*id = cmd.out_hwpt_id;
-	return rc;
-}
-
-/* A device with PASIDs, attached to a IOAS or HWPT */
-static int device_add(int fd, __u32 pt_id, __u32 *stdev_id, __u32 *dev_id)
-{
-	return _test_cmd_mock_domain_flags(fd, pt_id, MOCK_FLAGS_DEVICE_PASID,
-					   stdev_id, NULL, dev_id) ?
-		       errno :
-		       0;
-}
-
-static int parent_alloc(int fd, __u32 dev_id, __u32 ioas_id, __u32 *id)
-{
-	return _test_cmd_hwpt_alloc(fd, dev_id, ioas_id, 0,
-				    IOMMU_HWPT_ALLOC_NEST_PARENT, id,
-				    IOMMU_HWPT_DATA_NONE, NULL, 0) ?
-		       errno :
-		       0;
-}
-
 static int invalidate_len(int fd, __u32 hwpt_id, const void *requests,
 			  size_t entry_len, __u32 *nr)
 {
@@ -206,18 +154,6 @@ static int invalidate(int fd, __u32 hwpt_id,
 		      __u32 *nr)
 {
 	return invalidate_len(fd, hwpt_id, requests, sizeof(*requests), nr);
-}
-
-static int destroy(int fd, __u32 id)
-{
-	return _test_ioctl_destroy(fd, id) ? errno : 0;
-}
-
-static int replace(int fd, __u32 stdev_id, __u32 pt_id)
-{
-	return _test_cmd_mock_domain_replace(fd, stdev_id, pt_id, NULL) ?
-		       errno :
-		       0;
 }
 
 static int fail_next(int fd, __u32 dev_id, __u32 op, __u32 after, int error)
