@@ -42,10 +42,10 @@ machine() {
 		qemu+=(-bios "$uefi")
 		acpi_override=yes ;;
 	gicv2)	virt 2 nested ;;	# MSIs by GICv2m
-	x86)	# no VT-d: the core would take its ops for the mock driver's devices,
-		# since neither has a firmware node
-		console=ttyS0
-		qemu=(qemu-system-x86_64 -M q35 -cpu max) ;;
+	gicv2-acpi)
+		virt 2 nested
+		qemu+=(-bios "$uefi")
+		acpi_override=yes ;;
 	*)	die "no machine '$1' in harness/machines.sh" ;;
 	esac
 	devices
