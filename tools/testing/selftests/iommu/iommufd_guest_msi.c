@@ -340,8 +340,6 @@ TEST_F(guest_msi, limit)
 		}                                                  \
 	}
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverride-init"
 static const struct {
 	const char *what;
 	int error;
@@ -371,7 +369,6 @@ static const struct {
 	BAD_BIND(EINVAL, gpa, ~0ULL - LENGTH + 1),
 	BAD_BIND(EINVAL, gpa, ~0ULL),
 };
-#pragma GCC diagnostic pop
 
 /* Every field of both structures; nothing has changed afterwards */
 TEST_F(guest_msi, bad_input)
