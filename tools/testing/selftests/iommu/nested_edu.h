@@ -12,6 +12,8 @@
 #define EDU_VENDOR	0x1234
 #define EDU_DEVICE	0x11e8
 
+#define EDU_IRQ_RAISE	0x60
+#define EDU_IRQ_ACK	0x64
 #define EDU_SRC		0x80
 #define EDU_DST		0x88
 #define EDU_COUNT	0x90
@@ -102,6 +104,13 @@ static inline int edu_load(struct edu *edu, __u64 iova)
 	int rc = edu_begin(edu, iova, EDU_BUFFER, sizeof(edu->pattern), 0);
 
 	return rc ?: edu_wait(edu);
+}
+
+/* One MSI, if they are on */
+static inline void edu_interrupt(struct edu *edu)
+{
+	vfio_write32(&edu->dev, EDU_IRQ_RAISE, 1);
+	vfio_write32(&edu->dev, EDU_IRQ_ACK, 1);
 }
 
 #endif

@@ -35,35 +35,49 @@ static inline int faults_start(void)
 	return rc ?: faults_write(TRACING "trace", "", O_TRUNC);
 }
 
-static inline unsigned int faults_now(const struct vfio_dev *dev)
+static inline unsigned int faults_now(const struct vfio_dev *dev, __u64 first,
+				      __u64 last)
 {
 	FILE *trace = fopen(TRACING "trace", "r");
 	unsigned int count = 0;
+	const char *at;
 	char line[256];
+	__u64 iova;
 
-	while (trace && fgets(line, sizeof(line), trace))
-		count += strstr(line, "io_page_fault:") &&
-			 strstr(line, dev->name);
+	while (trace && fgets(line, sizeof(line), trace)) {
+		at = strstr(line, "iova=");
+		if (!at || !strstr(line, "io_page_fault:") ||
+		    !strstr(line, dev->name))
+			continue;
+		iova = strtoull(at + strlen("iova="), NULL, 16);
+		count += iova >= first && iova <= last;
+	}
 	if (trace)
 		fclose(trace);
 	return count;
 }
 
 /*
- * The number of faults of @dev since faults_start(). Events are traced by a
- * thread some time after the DMA ended: wait long when @some are expected, and
- * long enough to trust a zero otherwise.
+ * The number of faults of @dev since faults_start() at an address from @first
+ * to @last. Events are traced by a thread some time after the DMA ended: wait
+ * long when @some are expected, and long enough to trust a zero otherwise.
  */
-static inline unsigned int faults(const struct vfio_dev *dev, bool some)
+static inline unsigned int faults_at(const struct vfio_dev *dev, __u64 first,
+				     __u64 last, bool some)
 {
 	unsigned int count, tries = some ? 200 : 4;
 
 	do {
-		count = faults_now(dev);
+		count = faults_now(dev, first, last);
 		if (!count)
 			usleep(10000);
 	} while (!count && --tries);
 	return count;
+}
+
+static inline unsigned int faults(const struct vfio_dev *dev, bool some)
+{
+	return faults_at(dev, 0, UINT64_MAX, some);
 }
 
 /*

@@ -52,6 +52,23 @@ static inline int ioas_map(int fd, __u32 ioas, void *va, __u64 iova, __u64 len)
 	return call(fd, IOMMU_IOAS_MAP, &cmd);
 }
 
+/* Map somewhere; returns where in @iova */
+static inline int ioas_map_any(int fd, __u32 ioas, void *va, __u64 len,
+			       __u64 *iova)
+{
+	struct iommu_ioas_map cmd = {
+		.size = sizeof(cmd),
+		.flags = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
+		.ioas_id = ioas,
+		.user_va = (uintptr_t)va,
+		.length = len,
+	};
+	int rc = call(fd, IOMMU_IOAS_MAP, &cmd);
+
+	*iova = cmd.iova;
+	return rc;
+}
+
 static inline int ioas_unmap(int fd, __u32 ioas, __u64 iova, __u64 len)
 {
 	struct iommu_ioas_unmap cmd = {
@@ -62,6 +79,39 @@ static inline int ioas_unmap(int fd, __u32 ioas, __u64 iova, __u64 len)
 	};
 
 	return call(fd, IOMMU_IOAS_UNMAP, &cmd);
+}
+
+/* Whether mappings are allowed at @iova: 1, 0, or a negative errno */
+static inline int ioas_allows(int fd, __u32 ioas, __u64 iova)
+{
+	struct iommu_iova_range ranges[128];
+	struct iommu_ioas_iova_ranges cmd = {
+		.size = sizeof(cmd),
+		.ioas_id = ioas,
+		.num_iovas = 128,
+		.allowed_iovas = (uintptr_t)ranges,
+	};
+	int rc = call(fd, IOMMU_IOAS_IOVA_RANGES, &cmd);
+	__u32 i;
+
+	for (i = 0; !rc && i < cmd.num_iovas; i++)
+		if (iova >= ranges[i].start && iova <= ranges[i].last)
+			return 1;
+	return rc;
+}
+
+/* Promise that mappings in this range will always be allowed */
+static inline int ioas_promise(int fd, __u32 ioas, __u64 first, __u64 last)
+{
+	struct iommu_iova_range range = { .start = first, .last = last };
+	struct iommu_ioas_allow_iovas cmd = {
+		.size = sizeof(cmd),
+		.ioas_id = ioas,
+		.num_iovas = 1,
+		.allowed_iovas = (uintptr_t)&range,
+	};
+
+	return call(fd, IOMMU_IOAS_ALLOW_IOVAS, &cmd);
 }
 
 static inline int iommufd_destroy(int fd, __u32 id)
@@ -148,6 +198,33 @@ static inline int hw_info(int fd, __u32 dev, void *data, __u32 *len)
 
 	*len = cmd.data_len;
 	return rc ?: (int)cmd.out_data_type;
+}
+
+static inline int option_get(int fd, __u32 option, __u32 object, __u64 *value)
+{
+	struct iommu_option cmd = {
+		.size = sizeof(cmd),
+		.option_id = option,
+		.op = IOMMU_OPTION_OP_GET,
+		.object_id = object,
+	};
+	int rc = call(fd, IOMMU_OPTION, &cmd);
+
+	*value = cmd.val64;
+	return rc;
+}
+
+static inline int option_set(int fd, __u32 option, __u32 object, __u64 value)
+{
+	struct iommu_option cmd = {
+		.size = sizeof(cmd),
+		.option_id = option,
+		.op = IOMMU_OPTION_OP_SET,
+		.object_id = object,
+		.val64 = value,
+	};
+
+	return call(fd, IOMMU_OPTION, &cmd);
 }
 
 #endif

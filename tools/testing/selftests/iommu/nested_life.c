@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "nested_env.h"
+#include "nested_order.h"
 
 #include "../kselftest_harness.h"
 
@@ -96,25 +97,9 @@ static bool life_step(struct env *env, int *gone, enum step step)
 	return rc == expected;
 }
 
-/* The @nth of all orders */
-static void life_order(unsigned int nth, enum step *order)
-{
-	unsigned int i, j, left = NR_STEPS;
-	enum step steps[NR_STEPS];
-
-	for (i = 0; i < NR_STEPS; i++)
-		steps[i] = i;
-	for (i = 0; i < NR_STEPS; i++, left--) {
-		j = nth % left;
-		nth /= left;
-		order[i] = steps[j];
-		steps[j] = steps[left - 1];
-	}
-}
-
 TEST_F_TIMEOUT(life, any_order, 240)
 {
-	enum step order[NR_STEPS];
+	unsigned int order[NR_STEPS];
 	int gone[NR_STEPS];
 	unsigned int nth, i;
 	struct env env;
@@ -122,7 +107,7 @@ TEST_F_TIMEOUT(life, any_order, 240)
 	vfio_close(self->env.dev);
 	for (nth = 0; nth < 120; nth++) {
 		ASSERT_EQ(0, life_begin(&env));
-		life_order(nth, order);
+		nth_order(nth, NR_STEPS, order);
 		memset(gone, 0, sizeof(gone));
 		for (i = 0; i < NR_STEPS; i++) {
 			EXPECT_TRUE(life_step(&env, gone, order[i])) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The least driver of an NVMe disk: one admin and one I/O queue, polled. Its
- * DMA takes no time under emulation. It does not notice that its DMA failed.
+ * The least driver of an NVMe disk: an admin queue and some for I/O, polled.
+ * Its DMA takes no time under emulation. It does not notice that its DMA
+ * failed.
  *
  * References are to the NVM Express base specification 1.4.
  */
@@ -22,6 +23,7 @@
 
 #define NVME_CC_ENABLE	(1 | 6 << 16 | 4 << 20)	/* entries of 64 and 16 bytes */
 #define NVME_CSTS_READY	0x1
+#define NVME_QUEUES	3
 #define NVME_ENTRIES	64
 #define NVME_LBA_SIZE	512
 /* Number of 4096-byte pages that one command may transfer here */
@@ -29,7 +31,13 @@
 
 #define NVME_ADMIN_CREATE_SQ	0x01
 #define NVME_ADMIN_CREATE_CQ	0x05
+#define NVME_ADMIN_GET_FEATURES	0x0a
+#define NVME_FEATURE_QUEUES	0x07
+#define NVME_FLUSH		0x00
 #define NVME_READ		0x02
+
+#define NVME_CONTIGUOUS	0x1
+#define NVME_INTERRUPT	0x2
 
 struct nvme_command {
 	__u8 opcode;
@@ -58,7 +66,7 @@ struct nvme_queue {
 struct nvme {
 	struct vfio_dev dev;
 	struct vm *vm;
-	struct nvme_queue queues[2];
+	struct nvme_queue queues[NVME_QUEUES];
 	__u64 prp_list;
 };
 
@@ -130,46 +138,72 @@ static inline int nvme_wait_ready(struct nvme *nvme, bool ready)
 	return 0;
 }
 
-/*
- * Bring the disk up. Guest memory must be reachable one to one, then and later:
- * by stage 2 alone or by nvme_identity_map().
- */
-static inline int nvme_start(struct nvme *nvme, struct vm *vm)
+static inline int nvme_create(struct nvme *nvme, int queue, bool interrupts)
 {
 	struct nvme_command cmd = {};
-	int i, rc;
+	int rc;
 
-	nvme->vm = vm;
-	for (i = 0; i < 2; i++) {
-		nvme->queues[i].sq = vm_alloc(vm, 4096);
-		nvme->queues[i].cq = vm_alloc(vm, 4096);
-	}
-	nvme->prp_list = vm_alloc(vm, 4096);
+	cmd.opcode = NVME_ADMIN_CREATE_CQ;
+	cmd.prp[0] = nvme->queues[queue].cq;
+	cmd.cdw[0] = queue | (NVME_ENTRIES - 1) << 16;
+	cmd.cdw[1] = NVME_CONTIGUOUS;
+	if (interrupts)
+		cmd.cdw[1] |= NVME_INTERRUPT | queue << 16;
+	rc = nvme_command(nvme, 0, &cmd);
+	if (rc)
+		return rc;
+	cmd.opcode = NVME_ADMIN_CREATE_SQ;
+	cmd.prp[0] = nvme->queues[queue].sq;
+	cmd.cdw[1] = NVME_CONTIGUOUS | queue << 16;
+	return nvme_command(nvme, 0, &cmd);
+}
+
+/*
+ * Start over, with empty queues. With @interrupts each I/O queue raises the
+ * vector of its own number, which must be set up; the admin queue always does.
+ */
+static inline int nvme_reset(struct nvme *nvme, bool interrupts)
+{
+	struct nvme_queue *q;
+	int i, rc;
 
 	vfio_write32(&nvme->dev, NVME_CC, 0);
 	rc = nvme_wait_ready(nvme, false);
 	if (rc)
 		return rc;
+	for (i = 0; i < NVME_QUEUES; i++) {
+		q = &nvme->queues[i];
+		q->tail = 0;
+		q->head = 0;
+		q->phase = 0;
+		memset(vm_ptr(nvme->vm, q->cq), 0, 4096);
+	}
 	vfio_write32(&nvme->dev, NVME_AQA,
 		     (NVME_ENTRIES - 1) | (NVME_ENTRIES - 1) << 16);
 	vfio_write64(&nvme->dev, NVME_ASQ, nvme->queues[0].sq);
 	vfio_write64(&nvme->dev, NVME_ACQ, nvme->queues[0].cq);
 	vfio_write32(&nvme->dev, NVME_CC, NVME_CC_ENABLE);
 	rc = nvme_wait_ready(nvme, true);
-	if (rc)
-		return rc;
+	for (i = 1; i < NVME_QUEUES && !rc; i++)
+		rc = nvme_create(nvme, i, interrupts);
+	return rc;
+}
 
-	cmd.opcode = NVME_ADMIN_CREATE_CQ;
-	cmd.prp[0] = nvme->queues[1].cq;
-	cmd.cdw[0] = 1 | (NVME_ENTRIES - 1) << 16;
-	cmd.cdw[1] = 1;		/* contiguous, no interrupt */
-	rc = nvme_command(nvme, 0, &cmd);
-	if (rc)
-		return rc;
-	cmd.opcode = NVME_ADMIN_CREATE_SQ;
-	cmd.prp[0] = nvme->queues[1].sq;
-	cmd.cdw[1] = 1 | 1 << 16;
-	return nvme_command(nvme, 0, &cmd);
+/*
+ * Bring the disk up. Guest memory must be reachable one to one, then and later:
+ * by stage 2 alone or by nvme_identity_map().
+ */
+static inline int nvme_start(struct nvme *nvme, struct vm *vm)
+{
+	int i;
+
+	nvme->vm = vm;
+	for (i = 0; i < NVME_QUEUES; i++) {
+		nvme->queues[i].sq = vm_alloc(vm, 4096);
+		nvme->queues[i].cq = vm_alloc(vm, 4096);
+	}
+	nvme->prp_list = vm_alloc(vm, 4096);
+	return nvme_reset(nvme, false);
 }
 
 /* Let the disk reach its queues through a table of the guest */
@@ -178,7 +212,7 @@ static inline void nvme_identity_map(struct nvme *nvme, struct s1_table *t)
 	__u64 mask = (1ULL << t->granule_log2) - 1;
 	int i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < NVME_QUEUES; i++) {
 		s1_map(t, nvme->queues[i].sq & ~mask,
 		       nvme->queues[i].sq & ~mask);
 		s1_map(t, nvme->queues[i].cq & ~mask,
@@ -213,6 +247,21 @@ static inline int nvme_read(struct nvme *nvme, __u64 iova, __u64 bytes)
 {
 	nvme_begin_read(nvme, iova, bytes);
 	return nvme_finish(nvme, 1);
+}
+
+/* Have a command complete in @queue that does nothing else */
+static inline int nvme_nop(struct nvme *nvme, int queue)
+{
+	struct nvme_command cmd = {};
+
+	if (queue) {
+		cmd.opcode = NVME_FLUSH;
+		cmd.nsid = 1;
+	} else {
+		cmd.opcode = NVME_ADMIN_GET_FEATURES;
+		cmd.cdw[0] = NVME_FEATURE_QUEUES;
+	}
+	return nvme_command(nvme, queue, &cmd);
 }
 
 #endif

@@ -4,31 +4,19 @@
  * tables while these are invalidated, stage 2 changes and tables come and go.
  * Bugs show in the kernel log of a debug kernel.
  */
-#include <pthread.h>
-
 #include "nested_env.h"
+#include "nested_racer.h"
 
 #include "../kselftest_harness.h"
 
 #define SECONDS		3
 #define MIN_ROUNDS	10
 #define NR_TABLES	4
-#define NR_THREADS	6
 
 struct race {
 	struct env env;
 	struct edu other;
 	__u32 tables[NR_TABLES];
-	bool stop;
-};
-
-struct racer {
-	struct race *race;
-	int (*round)(struct race *race, unsigned int i);
-	const char *name;
-	pthread_t thread;
-	unsigned int rounds;
-	int error;
 };
 
 FIXTURE(race)
@@ -75,18 +63,23 @@ static int attach(struct race *r, struct vfio_dev *dev, unsigned int i)
 	}
 }
 
-static int attach_first(struct race *r, unsigned int i)
+static int attach_first(void *data, unsigned int i)
 {
+	struct race *r = data;
+
 	return attach(r, r->env.dev, i);
 }
 
-static int attach_second(struct race *r, unsigned int i)
+static int attach_second(void *data, unsigned int i)
 {
+	struct race *r = data;
+
 	return attach(r, &r->other.dev, 2 * i + i / 3);
 }
 
-static int invalidate(struct race *r, unsigned int i)
+static int invalidate(void *data, unsigned int i)
 {
+	struct race *r = data;
 	const struct iommu_hwpt_pasid_table_invalidate reqs[] = {
 		inv_domain(INV_ALL),
 		inv_one(INV_TAG | INV_PASID, INV_ALL),
@@ -101,8 +94,9 @@ static int invalidate(struct race *r, unsigned int i)
 	return rc ?: num == ARRAY_SIZE(reqs) ? 0 : -EPROTO;
 }
 
-static int change_stage2(struct race *r, unsigned int i)
+static int change_stage2(void *data, unsigned int i)
 {
+	struct race *r = data;
 	struct vm *vm = &r->env.vm;
 	__u64 gpa = VM_GPA + VM_SIZE + (i % 16) * VM_HUGE;
 	int rc;
@@ -111,8 +105,9 @@ static int change_stage2(struct race *r, unsigned int i)
 	return rc ?: ioas_unmap(vm->iommufd, vm->ioas, gpa, VM_HUGE);
 }
 
-static int come_and_go(struct race *r, unsigned int i)
+static int come_and_go(void *data, unsigned int i)
 {
+	struct race *r = data;
 	__u32 hwpt;
 	int rc;
 
@@ -121,45 +116,30 @@ static int come_and_go(struct race *r, unsigned int i)
 	return rc ?: iommufd_destroy(r->env.vm.iommufd, hwpt);
 }
 
-static int try_to_destroy(struct race *r, unsigned int i)
+static int try_to_destroy(void *data, unsigned int i)
 {
+	struct race *r = data;
 	int fd = r->env.vm.iommufd;
 
 	/* Never: a table needs it */
 	return iommufd_destroy(fd, r->env.vm.parent) == -EBUSY ? 0 : -EPROTO;
 }
 
-static void *racer_main(void *arg)
-{
-	struct racer *racer = arg;
-
-	while (!__atomic_load_n(&racer->race->stop, __ATOMIC_RELAXED) &&
-	       !racer->error)
-		racer->error = racer->round(racer->race, racer->rounds++);
-	return NULL;
-}
-
 TEST_F_TIMEOUT(race, all, 60)
 {
 	struct race *r = &self->r;
-	struct racer racers[NR_THREADS] = {
-		{ r, attach_first, "first device" },
-		{ r, attach_second, "second device" },
-		{ r, invalidate, "invalidations" },
-		{ r, change_stage2, "stage 2" },
-		{ r, come_and_go, "tables" },
-		{ r, try_to_destroy, "destroy" },
+	struct racer racers[] = {
+		{ attach_first, "first device" },
+		{ attach_second, "second device" },
+		{ invalidate, "invalidations" },
+		{ change_stage2, "stage 2" },
+		{ come_and_go, "tables" },
+		{ try_to_destroy, "destroy" },
 	};
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < NR_THREADS; i++)
-		ASSERT_EQ(0, pthread_create(&racers[i].thread, NULL, racer_main,
-					    &racers[i]));
-	sleep(SECONDS);
-	__atomic_store_n(&r->stop, true, __ATOMIC_RELAXED);
-	for (i = 0; i < NR_THREADS; i++)
-		pthread_join(racers[i].thread, NULL);
-	for (i = 0; i < NR_THREADS; i++) {
+	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), r, SECONDS));
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
 		EXPECT_EQ(0, racers[i].error) {
 			TH_LOG("%s", racers[i].name);
 		}

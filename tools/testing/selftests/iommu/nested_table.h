@@ -45,4 +45,22 @@ struct pasid_table {
 #include "nested_none.h"
 #endif
 
+/* @size is a number of granules, or less than one */
+static inline void s1_map_range(struct s1_table *t, __u64 giova, __u64 gpa,
+				__u64 size)
+{
+	__u64 done;
+
+	for (done = 0; done < size; done += 1ULL << t->granule_log2)
+		s1_map(t, giova + done, gpa + done);
+}
+
+static inline void s1_unmap_range(struct s1_table *t, __u64 giova, __u64 size)
+{
+	__u64 done;
+
+	for (done = 0; done < size; done += 1ULL << t->granule_log2)
+		s1_unmap(t, giova + done);
+}
+
 #endif

@@ -40,14 +40,6 @@ FIXTURE(traffic)
 	struct traffic t;
 };
 
-static void map_range(struct s1_table *table, __u64 giova, __u64 gpa)
-{
-	int i;
-
-	for (i = 0; i < PAGES; i++)
-		s1_map(table, giova + i * 4096, gpa + i * 4096);
-}
-
 FIXTURE_SETUP(traffic)
 {
 	struct traffic *t = &self->t;
@@ -164,8 +156,8 @@ TEST_F_TIMEOUT(traffic, two_tables, 90)
 	struct traffic *t = &self->t;
 	struct iommu_hwpt_pasid_table config;
 
-	map_range(&t->env.table, GIOVA, t->a);
-	map_range(&t->other, GIOVA, t->b);
+	s1_map_range(&t->env.table, GIOVA, t->a, SIZE);
+	s1_map_range(&t->other, GIOVA, t->b, SIZE);
 	config = pasid_table_config(&t->other_pasids);
 	t->tables[0] = t->env.hwpt;
 	ASSERT_EQ(0, vm_table(&t->env.vm, t->env.dev, &config, &t->tables[1]));
@@ -179,8 +171,8 @@ TEST_F_TIMEOUT(traffic, every_state, 90)
 	struct traffic *t = &self->t;
 	struct iommu_hwpt_pasid_table config;
 
-	map_range(&t->env.table, t->a, t->a);
-	map_range(&t->other, t->a, t->a);
+	s1_map_range(&t->env.table, t->a, t->a, SIZE);
+	s1_map_range(&t->other, t->a, t->a, SIZE);
 	config = pasid_table_config(&t->other_pasids);
 	t->tables[0] = t->env.hwpt;
 	t->tables[1] = t->env.vm.parent;
@@ -195,7 +187,7 @@ TEST_F_TIMEOUT(traffic, bypass_and_parent, 90)
 {
 	struct traffic *t = &self->t;
 
-	map_range(&t->env.table, t->a, t->a);
+	s1_map_range(&t->env.table, t->a, t->a, SIZE);
 	t->tables[0] = t->env.hwpt;
 	ASSERT_EQ(0, env_config(&t->env, IOMMU_PASID_TABLE_BYPASS,
 				&t->tables[1]));
@@ -209,7 +201,7 @@ TEST_F_TIMEOUT(traffic, invalidations, 90)
 {
 	struct traffic *t = &self->t;
 
-	map_range(&t->env.table, GIOVA, t->a);
+	s1_map_range(&t->env.table, GIOVA, t->a, SIZE);
 	t->invalidate = true;
 	t->map = true;
 	run(_metadata, t, GIOVA, false);
@@ -220,8 +212,8 @@ TEST_F_TIMEOUT(traffic, all_at_once, 90)
 	struct traffic *t = &self->t;
 	struct iommu_hwpt_pasid_table config;
 
-	map_range(&t->env.table, GIOVA, t->a);
-	map_range(&t->other, GIOVA, t->b);
+	s1_map_range(&t->env.table, GIOVA, t->a, SIZE);
+	s1_map_range(&t->other, GIOVA, t->b, SIZE);
 	config = pasid_table_config(&t->other_pasids);
 	t->tables[0] = t->env.hwpt;
 	ASSERT_EQ(0, vm_table(&t->env.vm, t->env.dev, &config, &t->tables[1]));

@@ -177,6 +177,32 @@ static inline int vfio_detach(struct vfio_dev *dev)
 	return call(dev->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
 }
 
+/*
+ * Have @nr vectors of an interrupt index, from @start on, signal eventfds. None
+ * at all turns the index off.
+ */
+static inline int vfio_irqs(struct vfio_dev *dev, __u32 index, __u32 start,
+			    __u32 nr, const int *fds)
+{
+	size_t size = nr * sizeof(*fds);
+	struct vfio_irq_set *set;
+	int rc;
+
+	set = calloc(1, sizeof(*set) + size);
+	if (!set)
+		return -ENOMEM;
+	set->argsz = sizeof(*set) + size;
+	set->flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+		     (nr ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
+	set->index = index;
+	set->start = start;
+	set->count = nr;
+	memcpy(set->data, fds, size);
+	rc = call(dev->fd, VFIO_DEVICE_SET_IRQS, set);
+	free(set);
+	return rc;
+}
+
 /* Registers in BAR 0; what is in memory before a write, the device sees */
 static inline __u32 vfio_read32(struct vfio_dev *dev, unsigned int reg)
 {
