@@ -67,6 +67,13 @@ static u64 doorbell_offset(const struct iommu_guest_msi_doorbell *doorbell)
 	return doorbell->phys & (doorbell->length - 1);
 }
 
+static bool doorbell_leads_to(const struct iommu_guest_msi_doorbell *doorbell,
+			      phys_addr_t msi_addr)
+{
+	return doorbell->mapped && in_range(msi_addr, doorbell->phys,
+					    doorbell_granule(doorbell));
+}
+
 /* The address that an MSI was set up with; false if it is not translated */
 static bool msi_desc_address(const struct msi_desc *desc, u64 *addr)
 {
@@ -411,9 +418,7 @@ static struct iommu_guest_msi *guest_msi_find(struct device *dev,
 		if (doorbell->parent != parent)
 			continue;
 		found = true;
-		if (doorbell->mapped &&
-		    in_range(msi_addr, doorbell->phys,
-			     doorbell_granule(doorbell)))
+		if (doorbell_leads_to(doorbell, msi_addr))
 			return msi;
 		if (!doorbell->mapped && !unused)
 			unused = msi;
@@ -460,6 +465,7 @@ int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr,
 		return 0;
 
 	*domain = param->msi_domain;
+	desc->iommu_msi_phys = msi_addr;
 	if (!param->msi_domain->iova_cookie) {
 		/* The physical address, in a way that an attach can see later */
 		msi_desc_set_iommu_msi_iova(desc, msi_addr & PAGE_MASK,
@@ -487,12 +493,14 @@ out_unlock:
 }
 
 static bool guest_msi_serves(struct device *dev, struct iommu_domain *parent,
-			     const struct iommu_pasid_table *table, u64 addr)
+			     const struct iommu_pasid_table *table, u64 addr,
+			     phys_addr_t msi_addr)
 {
 	struct iommu_guest_msi *msi;
 
 	list_for_each_entry(msi, &dev->iommu->guest_msis, item)
-		if (msi->doorbell->parent == parent && msi->doorbell->mapped &&
+		if (msi->doorbell->parent == parent &&
+		    doorbell_leads_to(msi->doorbell, msi_addr) &&
 		    guest_msi_address(msi, table) == addr)
 			return true;
 	return false;
@@ -516,11 +524,12 @@ static int guest_msi_check_attach(struct iommu_domain *domain,
 		if (!msi_desc_address(desc, &addr))
 			continue;
 		mutex_lock(&iommu_guest_msi_lock);
-		serves = guest_msi_serves(dev, domain, table, addr);
+		serves = guest_msi_serves(dev, domain, table, addr,
+					  desc->iommu_msi_phys);
 		mutex_unlock(&iommu_guest_msi_lock);
 		if (serves)
 			continue;
-		rc = iommu_dma_keep_msi(domain, dev, addr);
+		rc = iommu_dma_keep_msi(domain, dev, addr, desc->iommu_msi_phys);
 		if (rc)
 			return rc;
 	}
