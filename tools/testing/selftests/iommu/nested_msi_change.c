@@ -128,6 +128,19 @@ TEST_F(change, window)
 	EXPECT_EQ(0, faults(self->dev, false));
 }
 
+/* Blocked in between, and then in a parent that has seen no MSI yet */
+TEST_F(change, window_of_a_new_parent)
+{
+	map_both(self->env, &self->other_table, &self->window);
+	ASSERT_EQ(0, vfio_attach(self->dev, self->hwpt));
+	ASSERT_EQ(0, msi_on(self->msi));
+	ASSERT_EQ(0, vfio_detach(self->dev));
+	EXPECT_TRUE(msi_is_lost(self->msi));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->twin.table));
+	EXPECT_TRUE(msi_arrives(self->msi));
+	EXPECT_EQ(0, faults(self->dev, false));
+}
+
 /* Set up while the guest translates: the address means nothing without that */
 TEST_F(change, translated)
 {
