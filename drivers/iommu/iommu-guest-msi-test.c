@@ -779,11 +779,14 @@ static void guest_msi_test_shared(struct kunit *test)
 	TEST_OK(test, test_bind(gt, 1, 0, TEST_K, TEST_G + SZ_64K, SZ_64K));
 	KUNIT_EXPECT_EQ(test, test_prepare(gt, 1, 1, TEST_Q), 0);
 	KUNIT_EXPECT_EQ(test, gt->msis[1][1].addr, TEST_K + 0x40);
-	/* A free one is not taken while one of the two fits */
-	TEST_OK(test,
-		test_bind(gt, 1, 0, TEST_K + SZ_64K, TEST_G + SZ_128K, SZ_64K));
-	KUNIT_EXPECT_EQ(test, test_prepare(gt, 1, 2, TEST_P), 0);
-	KUNIT_EXPECT_EQ(test, gt->msis[1][2].addr, TEST_J + 0x40);
+	KUNIT_EXPECT_EQ(test, gt->parents[0]->nr_pages, 2);
+
+	/* A free one is not taken while another one fits */
+	TEST_OK(test, test_move(gt, 2, place));
+	TEST_OK(test, test_bind(gt, 2, 0, TEST_I, TEST_G + SZ_128K, SZ_64K));
+	TEST_OK(test, test_bind(gt, 2, 0, TEST_J, TEST_G, SZ_64K));
+	KUNIT_EXPECT_EQ(test, test_prepare(gt, 2, 0, TEST_P), 0);
+	KUNIT_EXPECT_EQ(test, gt->msis[2][0].addr, TEST_J + 0x40);
 	KUNIT_EXPECT_EQ(test, gt->parents[0]->nr_pages, 2);
 
 	/* The first device knows nothing of all that */
@@ -989,7 +992,7 @@ static void guest_msi_test_moves(struct kunit *test)
 		TEST_PLACE(1, TEST_ABORT),
 		TEST_PLACE(1, TEST_NONE),
 	};
-	/* What takes minutes with KASAN is a sample there: it looks at memory */
+	/* A sample with KASAN, which looks at memory and takes minutes */
 	const unsigned int step = IS_ENABLED(CONFIG_KASAN) ? 7 : 1;
 	unsigned int n, left, m, i, detour, trials = 0, moved = 0;
 	struct guest_msi_test *gt = test->priv;
