@@ -399,6 +399,7 @@ static struct test_parent *test_new_parent(void)
 	if (!parent)
 		return NULL;
 	parent->domain.type = IOMMU_DOMAIN_UNMANAGED;
+	parent->domain.nest_parent = true;
 	parent->domain.ops = &test_parent_ops;
 	parent->domain.owner = &test_ops;
 	parent->domain.pgsize_bitmap = SZ_4K | SZ_2M;

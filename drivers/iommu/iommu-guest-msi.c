@@ -389,8 +389,8 @@ EXPORT_SYMBOL_NS_GPL(iommu_unbind_guest_msi, IOMMUFD_INTERNAL);
 
 /**
  * iommu_release_guest_msi() - End a binding whose device or parent goes
- * @msi: Of iommu_bind_guest_msi(). The device is not attached to the parent of
- *       the binding, nor to anything nested on it.
+ * @msi: Of iommu_bind_guest_msi(). Its device has no MSIs any more, or is not
+ *       attached to the parent of the binding nor to anything nested on it.
  *
  * An MSI that still uses the binding is lost, as it has been since the device
  * was detached. As long as it is in use no attach gives its address to anyone.
@@ -439,6 +439,15 @@ static u64 guest_msi_address(const struct iommu_guest_msi *msi,
 	return start + doorbell_offset(msi->doorbell);
 }
 
+/* Is the group between two domains, with @dev in the new one already? */
+static bool guest_msi_moving(struct device *dev)
+{
+	const struct iommu_pasid_table *table = dev->iommu->pasid_table;
+
+	return iommu_get_domain_for_dev(dev) !=
+	       (table ? &table->domain : dev->iommu->msi_domain);
+}
+
 /**
  * iommu_guest_msi_prepare() - Find the address for an MSI that is being set up
  * @desc: The MSI. Returns the address, if there is one.
@@ -449,8 +458,8 @@ static u64 guest_msi_address(const struct iommu_guest_msi *msi,
  * Called with the mutex of the device's MSIs held.
  *
  * Return: 1 if @desc has its address, 0 if the window of @domain is to be used,
- * -EBUSY if none of the device's bindings can have this physical doorbell, or an
- * errno of iommu_map().
+ * -EBUSY if none of the device's bindings can have this physical doorbell or
+ * another domain is being attached, or an errno of iommu_map().
  */
 int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr,
 			    struct iommu_domain **domain)
@@ -461,11 +470,14 @@ int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr,
 	u64 granule;
 	int rc = 0;
 
+	desc->iommu_msi_phys = msi_addr;
 	if (!param || !param->guest_msi_claimed || !param->msi_domain)
 		return 0;
+	/* The other devices of the group may refuse: no place is sure now */
+	if (guest_msi_moving(dev))
+		return -EBUSY;
 
 	*domain = param->msi_domain;
-	desc->iommu_msi_phys = msi_addr;
 	if (!param->msi_domain->iova_cookie) {
 		/* The physical address, in a way that an attach can see later */
 		msi_desc_set_iommu_msi_iova(desc, msi_addr & PAGE_MASK,
@@ -506,20 +518,27 @@ static bool guest_msi_serves(struct device *dev, struct iommu_domain *parent,
 	return false;
 }
 
-/* Do the MSIs in use still find their doorbells when @dev is in @domain? */
+/*
+ * Do the MSIs in use still find their doorbells when @dev is in @domain? Without
+ * nesting they are lost if not, as they always were: user space may set them up
+ * anew.
+ */
 static int guest_msi_check_attach(struct iommu_domain *domain,
 				  const struct iommu_pasid_table *table,
 				  struct device *dev)
 {
+	struct dev_iommu *param = dev->iommu;
 	struct msi_desc *desc;
-	bool serves;
+	bool serves, nesting;
 	int rc;
 	u64 addr;
 
-	/* What is blocked on purpose may be so */
+	/* What is blocked on purpose may be so; other MSIs are not translated */
 	if (!domain->iova_cookie ||
 	    (table && table->config.config == IOMMU_PASID_TABLE_ABORT))
 		return 0;
+	nesting = domain->nest_parent || !list_empty(&param->guest_msis) ||
+		  (param->msi_domain && param->msi_domain->nest_parent);
 	msi_for_each_desc(desc, dev, MSI_DESC_ASSOCIATED) {
 		if (!msi_desc_address(desc, &addr))
 			continue;
@@ -530,7 +549,7 @@ static int guest_msi_check_attach(struct iommu_domain *domain,
 		if (serves)
 			continue;
 		rc = iommu_dma_keep_msi(domain, dev, addr, desc->iommu_msi_phys);
-		if (rc)
+		if (rc && nesting)
 			return rc;
 	}
 	return 0;
@@ -541,7 +560,8 @@ static int guest_msi_check_attach(struct iommu_domain *domain,
  * @domain: Any domain
  * @dev: Device
  *
- * Takes the place of the attach_dev op. The caller holds the group mutex.
+ * Takes the place of the attach_dev op. The caller holds the group mutex. The way
+ * back to the domain of the group is always open: no MSI was set up meanwhile.
  *
  * Return: 0, -EBUSY if an MSI in use would go elsewhere, -ENOMEM, or an errno of
  * iommu_domain_ops.attach_dev.
@@ -559,13 +579,17 @@ int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev)
 	}
 	if (claimed) {
 		msi_lock_descs(dev);
-		rc = guest_msi_check_attach(msi_domain, table, dev);
+		if (domain != iommu_get_domain_for_dev(dev))
+			rc = guest_msi_check_attach(msi_domain, table, dev);
+		if (rc)
+			goto out_unlock;
 	}
-	rc = rc ?: domain->ops->attach_dev(domain, dev);
-	if (!rc) {
-		iommu_pasid_table_moved(domain, dev);
-		dev->iommu->msi_domain = msi_domain;
-	}
+	rc = domain->ops->attach_dev(domain, dev);
+	if (rc)
+		goto out_unlock;
+	iommu_pasid_table_moved(domain, dev);
+	dev->iommu->msi_domain = msi_domain;
+out_unlock:
 	if (claimed)
 		msi_unlock_descs(dev);
 	return rc;

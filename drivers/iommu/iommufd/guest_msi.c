@@ -192,15 +192,9 @@ int iommufd_guest_msi_unbind(struct iommufd_ucmd *ucmd)
 	return rc;
 }
 
-/**
- * iommufd_guest_msi_release() - End the bindings of what is being destroyed
- * @ictx: Context
- * @idev: Device that is being destroyed, or NULL
- * @parent: Nesting parent that is being destroyed, or NULL
- */
-void iommufd_guest_msi_release(struct iommufd_ctx *ictx,
-			       const struct iommufd_device *idev,
-			       const struct iommufd_hwpt_paging *parent)
+static void iommufd_guest_msi_release(struct iommufd_ctx *ictx,
+				      const struct iommufd_device *idev,
+				      const struct iommufd_hwpt_paging *parent)
 {
 	struct iommufd_guest_msi *guest_msi, *next;
 
@@ -213,4 +207,22 @@ void iommufd_guest_msi_release(struct iommufd_ctx *ictx,
 		iommufd_guest_msi_free(guest_msi);
 	}
 	mutex_unlock(&ictx->guest_msi_lock);
+}
+
+/**
+ * iommufd_guest_msi_release_device() - End the bindings of a device
+ * @idev: Device that is being destroyed
+ */
+void iommufd_guest_msi_release_device(struct iommufd_device *idev)
+{
+	iommufd_guest_msi_release(idev->ictx, idev, NULL);
+}
+
+/**
+ * iommufd_guest_msi_release_parent() - End the bindings in a nesting parent
+ * @parent: HWPT that is being destroyed
+ */
+void iommufd_guest_msi_release_parent(struct iommufd_hwpt_paging *parent)
+{
+	iommufd_guest_msi_release(parent->ictx, NULL, parent);
 }

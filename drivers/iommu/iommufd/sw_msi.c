@@ -57,7 +57,8 @@ static int iommufd_sw_msi_move(struct iommufd_group *igroup, u64 start,
 {
 	lockdep_assert_held(&igroup->lock);
 
-	if (!PAGE_ALIGNED(start) || start > PHYS_ADDR_MAX - size)
+	/* 0 is no address for dma-iommu */
+	if (!start || !PAGE_ALIGNED(start) || start > PHYS_ADDR_MAX - size)
 		return -EINVAL;
 	if (igroup->hwpt)
 		return -EBUSY;
