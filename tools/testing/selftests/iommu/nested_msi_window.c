@@ -211,7 +211,7 @@ TEST_F(options, set)
 		{ -4096ULL, size > 4096 ? -EINVAL : 0 },
 		{ 4096 - size, size > 4096 ? -EINVAL : 0 },
 		{ 1ULL << 63, 0 },
-		{ 0, 0 },
+		{ 0, -EINVAL },
 		{ MOVED, 0 },
 	};
 	struct doorbell now;
