@@ -151,9 +151,9 @@ static void run(struct __test_metadata *_metadata, struct traffic *t,
 }
 
 /* Two tables, which lead to different places */
-TEST_F_TIMEOUT(traffic, two_tables, 90)
+static void replace_tables(struct __test_metadata *_metadata,
+			   struct traffic *t)
 {
-	struct traffic *t = &self->t;
 	struct iommu_hwpt_pasid_table config;
 
 	s1_map_range(&t->env.table, GIOVA, t->a, SIZE);
@@ -162,6 +162,13 @@ TEST_F_TIMEOUT(traffic, two_tables, 90)
 	t->tables[0] = t->env.hwpt;
 	ASSERT_EQ(0, vm_table(&t->env.vm, t->env.dev, &config, &t->tables[1]));
 	t->nr_tables = 2;
+}
+
+TEST_F_TIMEOUT(traffic, two_tables, 90)
+{
+	struct traffic *t = &self->t;
+
+	replace_tables(_metadata, t);
 	run(_metadata, t, GIOVA, true);
 }
 
@@ -210,14 +217,8 @@ TEST_F_TIMEOUT(traffic, invalidations, 90)
 TEST_F_TIMEOUT(traffic, all_at_once, 90)
 {
 	struct traffic *t = &self->t;
-	struct iommu_hwpt_pasid_table config;
 
-	s1_map_range(&t->env.table, GIOVA, t->a, SIZE);
-	s1_map_range(&t->other, GIOVA, t->b, SIZE);
-	config = pasid_table_config(&t->other_pasids);
-	t->tables[0] = t->env.hwpt;
-	ASSERT_EQ(0, vm_table(&t->env.vm, t->env.dev, &config, &t->tables[1]));
-	t->nr_tables = 2;
+	replace_tables(_metadata, t);
 	t->invalidate = true;
 	t->map = true;
 	run(_metadata, t, GIOVA, true);
