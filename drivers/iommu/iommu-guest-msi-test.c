@@ -35,11 +35,12 @@
 #define TEST_Q			0x80b0040ULL
 /* Its page has the number of the first one of the window */
 #define TEST_P_FLAT		(TEST_FLAT + 0x40)
-/* gIOVAs, and the guest's doorbell */
+/* gIOVAs, and two doorbells of the guest, one behind the other */
 #define TEST_I			0x10000000ULL
 #define TEST_J			0x20000000ULL
 #define TEST_K			0x40000000ULL
 #define TEST_G			0x30000000ULL
+#define TEST_H			0x30010000ULL
 
 #define TEST_NOWHERE		U64_MAX
 #define TEST_PROT		(IOMMU_WRITE | IOMMU_NOEXEC | IOMMU_MMIO)
@@ -750,7 +751,7 @@ static void guest_msi_test_flat(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, gt->msis[0][1].addr,
 					TEST_FLAT + 0x44);
 			KUNIT_EXPECT_EQ(test, gt->msis[0][2].addr,
-					TEST_FLAT + SZ_4K + 0x40);
+					TEST_P_FLAT + 0x1000);
 		}
 		KUNIT_EXPECT_TRUE(test, test_all_lead(gt, 0, place));
 		test_free_msis(gt);
@@ -777,14 +778,14 @@ static void guest_msi_test_shared(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gt->parents[0]->nr_pages, 1);
 
 	/* A further doorbell of the guest is free for the other one */
-	TEST_OK(test, test_bind(gt, 1, 0, TEST_K, TEST_G + SZ_64K, SZ_64K));
+	TEST_OK(test, test_bind(gt, 1, 0, TEST_K, TEST_H, SZ_64K));
 	KUNIT_EXPECT_EQ(test, test_prepare(gt, 1, 1, TEST_Q), 0);
 	KUNIT_EXPECT_EQ(test, gt->msis[1][1].addr, TEST_K + 0x40);
 	KUNIT_EXPECT_EQ(test, gt->parents[0]->nr_pages, 2);
 
 	/* A free one is not taken while another one fits */
 	TEST_OK(test, test_move(gt, 2, place));
-	TEST_OK(test, test_bind(gt, 2, 0, TEST_I, TEST_G + SZ_128K, SZ_64K));
+	TEST_OK(test, test_bind(gt, 2, 0, TEST_I, TEST_H + 0x10000, SZ_64K));
 	TEST_OK(test, test_bind(gt, 2, 0, TEST_J, TEST_G, SZ_64K));
 	KUNIT_EXPECT_EQ(test, test_prepare(gt, 2, 0, TEST_P), 0);
 	KUNIT_EXPECT_EQ(test, gt->msis[2][0].addr, TEST_J + 0x40);
@@ -858,8 +859,7 @@ static void guest_msi_test_bind_late(struct kunit *test)
 		/* MSIs that have a binding do not mind */
 		TEST_OK(test, test_prepare(gt, 0, 0, TEST_P));
 		KUNIT_EXPECT_EQ(test,
-				test_bind(gt, 0, 0, TEST_J, TEST_G + SZ_64K,
-					  SZ_64K),
+				test_bind(gt, 0, 0, TEST_J, TEST_H, SZ_64K),
 				0);
 		test_free_msis(gt);
 		TEST_OK(test, test_unbind(gt, 0));
@@ -1181,7 +1181,7 @@ static void guest_msi_test_overlaps(struct kunit *test)
 	for (d = 0; d < 2; d++)
 		TEST_OK(test, test_move(gt, d, TEST_PLACE(0, 0)));
 	TEST_OK(test,
-		test_bind(gt, 0, 0, TEST_I + SZ_64K, TEST_G + SZ_64K, SZ_64K));
+		test_bind(gt, 0, 0, TEST_I + 0x10000, TEST_H, SZ_64K));
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
 		for (base = 0; base < SZ_1M; base += lengths[i]) {
 			overlaps = base < SZ_128K && base + lengths[i] > SZ_64K;
@@ -1343,7 +1343,7 @@ static void guest_msi_test_kinds(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_kind(gt, SZ_1M, SZ_1M, SZ_1M),
 			IOMMU_GUEST_MSI_HARDWARE);
 	KUNIT_EXPECT_EQ(test, test_kind(gt, 0, 0, SZ_2M), -EINVAL);
-	gt->resv[1].start = SZ_1M + SZ_4K;
+	gt->resv[1].start = 0x101000;
 	KUNIT_EXPECT_EQ(test, test_kind(gt, SZ_1M, SZ_1M, SZ_64K), -EINVAL);
 	KUNIT_EXPECT_EQ(test, test_kind(gt, SZ_2M, SZ_2M, SZ_64K), -EINVAL);
 	KUNIT_EXPECT_EQ(test, test_kind(gt, SZ_2M, SZ_2M, SZ_4K),
