@@ -306,7 +306,8 @@ int iommu_inv_next(struct iommu_inv_iter *iter)
 		return -EINTR;
 	cond_resched();
 
-	nr = iter->source->fetch(iter->source, iter->reqs);
+	nr = iter->source->fetch(iter->source, iter->reqs, sizeof(*iter->reqs),
+				 IOMMU_INV_CHUNK);
 	return nr < 0 ? nr : iommu_inv_check_chunk(iter, nr);
 }
 EXPORT_SYMBOL_GPL(iommu_inv_next);

@@ -13,6 +13,8 @@
 #include <linux/iommu.h>
 #include <uapi/linux/iommufd.h>
 
+struct iommu_viommu;
+
 /* PCIe and SMMUv3 have 20-bit PASIDs */
 #define IOMMU_PASID_TABLE_MAX_BITS	20
 
@@ -25,24 +27,30 @@
  * @parent: Nesting parent: the stage 2. The owner of the table keeps it alive.
  * @config: What the guest asked for. Checked by the core and the driver,
  *          constant after allocation.
+ * @viommu: The guest's IOMMU that the table was made on, kept alive like @parent,
+ *          or NULL. Its address-space tags are those of all tables there.
+ * @attrs: How the hardware is to fetch the table, in the driver's own encoding;
+ *         0 without @viommu
  */
 struct iommu_pasid_table {
 	struct iommu_domain domain;
 	struct iommu_domain *parent;
 	struct iommu_hwpt_pasid_table config;
+	struct iommu_viommu *viommu;
+	u64 attrs;
 };
 
 /**
- * struct iommu_inv_source - Where the requests of an invalidation come from
- * @left: Number of requests that are not fetched yet; @fetch counts down
- * @fetch: Store the next requests, IOMMU_INV_CHUNK at most, and return their
- *         number, at least 1, or the errno of the next one. Called while there
- *         are requests left. May sleep.
+ * struct iommu_inv_source - Where the entries of an invalidation come from
+ * @left: Number of entries that are not fetched yet; @fetch counts down
+ * @fetch: Store the next entries, of @size bytes each and @max of them at most,
+ *         and return their number, at least 1, or the errno of the next one.
+ *         Called while there are entries left. May sleep.
  */
 struct iommu_inv_source {
 	u32 left;
-	int (*fetch)(struct iommu_inv_source *source,
-		     struct iommu_hwpt_pasid_table_invalidate *reqs);
+	int (*fetch)(struct iommu_inv_source *source, void *entries,
+		     size_t size, u32 max);
 };
 
 /**

@@ -5,13 +5,8 @@
  */
 #include <linux/iommu-pasid-table.h>
 
+#include "inv_source.h"
 #include "iommufd_private.h"
-
-struct iommufd_inv_source {
-	struct iommu_inv_source source;
-	void __user *uptr;
-	size_t entry_len;
-};
 
 /**
  * iommufd_pasid_table_alloc() - Copy a table's configuration from the user
@@ -45,18 +40,18 @@ iommufd_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 	return iommu_pasid_table_alloc(dev, parent, &config);
 }
 
-static int iommufd_inv_fetch(struct iommu_inv_source *source,
-			     struct iommu_hwpt_pasid_table_invalidate *reqs)
+static int iommufd_inv_fetch(struct iommu_inv_source *source, void *entries,
+			     size_t size, u32 max)
 {
 	struct iommufd_inv_source *src =
 		container_of(source, struct iommufd_inv_source, source);
-	u32 nr = min_t(u32, source->left, IOMMU_INV_CHUNK);
+	u32 nr = min(source->left, max);
 	int rc;
 
-	/* The requests in front of an unreadable one still count */
-	if (src->entry_len != sizeof(*reqs) ||
-	    copy_from_user(reqs, src->uptr, nr * sizeof(*reqs))) {
-		rc = copy_struct_from_user(reqs, sizeof(*reqs), src->uptr,
+	/* The entries in front of an unreadable one still count */
+	if (src->entry_len != size ||
+	    copy_from_user(entries, src->uptr, nr * size)) {
+		rc = copy_struct_from_user(entries, size, src->uptr,
 					   src->entry_len);
 		if (rc)
 			return rc;
@@ -65,6 +60,20 @@ static int iommufd_inv_fetch(struct iommu_inv_source *source,
 	src->uptr += nr * src->entry_len;
 	source->left -= nr;
 	return nr;
+}
+
+/**
+ * iommufd_inv_source_init() - Read the entries of an invalidation
+ * @src: Returns the source for the core
+ * @array: The user's entries
+ */
+void iommufd_inv_source_init(struct iommufd_inv_source *src,
+			     const struct iommu_user_data_array *array)
+{
+	src->source.left = array->entry_num;
+	src->source.fetch = iommufd_inv_fetch;
+	src->uptr = array->uptr;
+	src->entry_len = array->entry_len;
 }
 
 /**
@@ -77,12 +86,7 @@ static int iommufd_inv_fetch(struct iommu_inv_source *source,
 int iommufd_pasid_table_invalidate(struct iommu_domain *domain,
 				   struct iommu_user_data_array *array)
 {
-	struct iommufd_inv_source src = {
-		.source.left = array->entry_num,
-		.source.fetch = iommufd_inv_fetch,
-		.uptr = array->uptr,
-		.entry_len = array->entry_len,
-	};
+	struct iommufd_inv_source src;
 	u32 done = 0;
 	int rc = 0;
 
@@ -92,8 +96,10 @@ int iommufd_pasid_table_invalidate(struct iommu_domain *domain,
 		 array->entry_len <
 			 sizeof(struct iommu_hwpt_pasid_table_invalidate))
 		rc = -EINVAL;
-	else if (array->entry_num)
+	else if (array->entry_num) {
+		iommufd_inv_source_init(&src, array);
 		rc = iommu_cache_invalidate(domain, &src.source, &done);
+	}
 	array->entry_num = done;
 	return rc;
 }

@@ -32,16 +32,23 @@ static unsigned int arm_smmu_nested_tg(unsigned int size_log2)
 	}
 }
 
-/*
- * Turn the command in @cmd, of a single address, into one that covers
- * @nr << @size_log2 bytes from @addr on: one range command that may cover up to
- * 1/16 more, or several of a single address each.
+/**
+ * arm_smmu_nested_make_range() - Turn a command of a single address into one of
+ *                                a range
+ * @smmu: SMMU
+ * @addr: First address
+ * @size_log2: log2 of the size of a page or block in bytes
+ * @nr: Number of these
+ * @cmd: Command without an address; changed
+ *
+ * Becomes one range command that may cover up to 1/16 more, or several of a
+ * single address each.
  *
  * Return: false if the range is too long for that.
  */
-static bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu,
-				       u64 addr, unsigned int size_log2, u64 nr,
-				       struct arm_smmu_nested_cmd *cmd)
+bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu, u64 addr,
+				unsigned int size_log2, u64 nr,
+				struct arm_smmu_nested_cmd *cmd)
 {
 	unsigned int tg = arm_smmu_nested_tg(size_log2);
 	unsigned int scale;
@@ -69,7 +76,12 @@ static bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu,
 	return true;
 }
 
-static void arm_smmu_nested_init_cmd(struct arm_smmu_nested_cmd *cmd, u8 opcode)
+/**
+ * arm_smmu_nested_init_cmd() - Start a command
+ * @cmd: Returns it, without any field
+ * @opcode: Its opcode
+ */
+void arm_smmu_nested_init_cmd(struct arm_smmu_nested_cmd *cmd, u8 opcode)
 {
 	cmd->data[0] = FIELD_PREP(CMDQ_0_OP, opcode);
 	cmd->data[1] = 0;
@@ -185,16 +197,13 @@ void arm_smmu_nested_make_atc(const struct iommu_hwpt_pasid_table_invalidate *re
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_make_atc);
 
-struct arm_smmu_nested_batch {
-	struct arm_smmu_cmdq_batch cmds;
-	struct arm_smmu_device *smmu;
-	/* Something that an ATC could be refilled from is not invalid yet */
-	bool unsynced_tlbi;
-	int error;
-};
-
-static void arm_smmu_nested_batch_init(struct arm_smmu_device *smmu,
-				       struct arm_smmu_nested_batch *batch)
+/**
+ * arm_smmu_nested_batch_init() - Start a batch
+ * @smmu: SMMU
+ * @batch: Returns it empty
+ */
+void arm_smmu_nested_batch_init(struct arm_smmu_device *smmu,
+				struct arm_smmu_nested_batch *batch)
 {
 	batch->cmds.cmdq = &smmu->cmdq;
 	batch->cmds.num = 0;
@@ -239,9 +248,15 @@ static void arm_smmu_nested_batch_add(struct arm_smmu_nested_batch *batch,
 	}
 }
 
-static void arm_smmu_nested_batch_add_tlbi(struct arm_smmu_nested_batch *batch,
-					   const struct arm_smmu_nested_cmd *cmd,
-					   u16 vmid)
+/**
+ * arm_smmu_nested_batch_add_tlbi() - Add a TLBI
+ * @batch: Batch
+ * @cmd: The command, without VMID
+ * @vmid: VMID
+ */
+void arm_smmu_nested_batch_add_tlbi(struct arm_smmu_nested_batch *batch,
+				    const struct arm_smmu_nested_cmd *cmd,
+				    u16 vmid)
 {
 	arm_smmu_nested_batch_add(batch, cmd,
 				  FIELD_PREP(CMDQ_TLBI_0_VMID, vmid));
@@ -271,8 +286,41 @@ static void arm_smmu_nested_batch_add_atc(struct arm_smmu_nested_batch *batch,
 	arm_smmu_nested_batch_add_sids(batch, cmd, nested->master);
 }
 
-/* Wait for the hardware, unless there is nothing to wait for */
-static int arm_smmu_nested_batch_sync(struct arm_smmu_nested_batch *batch)
+/**
+ * arm_smmu_nested_batch_add_dev() - Add a CFGI or ATC_INV for a device
+ * @batch: Batch
+ * @cmd: The command, without StreamID
+ * @parent: Nesting parent
+ * @master: Device. Where it uses no table below @parent, there is nothing to
+ *          invalidate.
+ */
+void arm_smmu_nested_batch_add_dev(struct arm_smmu_nested_batch *batch,
+				   const struct arm_smmu_nested_cmd *cmd,
+				   struct arm_smmu_domain *parent,
+				   const struct arm_smmu_master *master)
+{
+	bool atc = FIELD_GET(CMDQ_0_OP, cmd->data[0]) == CMDQ_OP_ATC_INV;
+	struct arm_smmu_nested_master *nested;
+
+	down_read(&parent->nested_sem);
+	list_for_each_entry(nested, &parent->nested, elm) {
+		if (nested->master != master)
+			continue;
+		if (atc)
+			arm_smmu_nested_batch_add_atc(batch, cmd, nested);
+		else
+			arm_smmu_nested_batch_add_sids(batch, cmd, master);
+	}
+	up_read(&parent->nested_sem);
+}
+
+/**
+ * arm_smmu_nested_batch_sync() - Wait for the hardware
+ * @batch: Batch; without commands there is nothing to wait for
+ *
+ * Return: 0, or -ETIMEDOUT if the hardware did not answer, now or before.
+ */
+int arm_smmu_nested_batch_sync(struct arm_smmu_nested_batch *batch)
 {
 	if (batch->cmds.num)
 		arm_smmu_nested_batch_issue(batch, true);

@@ -106,6 +106,18 @@ static void arm_smmu_make_nested_s2_ste(struct arm_smmu_ste *target,
 	target->data[2] |= cpu_to_le64(FIELD_PREP(STRTAB_STE_2_S2VMID, vmid));
 }
 
+/*
+ * Stalled faults wait for an answer, so they need a fault queue that somebody
+ * answers, and a guest that has not turned them off.
+ */
+static bool arm_smmu_nested_stalls(struct arm_smmu_master *master,
+				   const struct iommu_pasid_table *table)
+{
+	return table->config.config == IOMMU_PASID_TABLE_TRANSLATE &&
+	       table->domain.iopf_handler && master->iopf_enabled &&
+	       !(table->attrs & STRTAB_STE_1_S1STALLD);
+}
+
 /**
  * arm_smmu_make_nested_ste() - The STE of a device that uses a guest's table
  * @target: Returns the STE
@@ -115,8 +127,8 @@ static void arm_smmu_make_nested_s2_ste(struct arm_smmu_ste *target,
  * @ats_enabled: ATS is on
  *
  * Starts from the host's stage 2 and adds the stage-1 fields that the guest may
- * choose, nothing else (5.2). CD.S of the guest is without an effect: a fault
- * would stall the device until the host resumed it.
+ * choose, nothing else (5.2). CD.S of the guest is without an effect unless
+ * somebody answers: a fault would stall the device until the host resumed it.
  */
 VISIBLE_IF_KUNIT
 void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
@@ -145,17 +157,30 @@ void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,
 	      FIELD_PREP(STRTAB_STE_0_S1CDMAX, config->pasid_bits);
 	target->data[0] = cpu_to_le64(val);
 
-	val = FIELD_PREP(STRTAB_STE_1_S1DSS, config->smmuv3.s1dss) |
-	      FIELD_PREP(STRTAB_STE_1_S1CIR, STRTAB_STE_1_S1C_CACHE_WBRA) |
-	      FIELD_PREP(STRTAB_STE_1_S1COR, STRTAB_STE_1_S1C_CACHE_WBRA) |
-	      FIELD_PREP(STRTAB_STE_1_S1CSH, ARM_SMMU_SH_ISH);
-	if (master->smmu->features & ARM_SMMU_FEAT_STALLS)
+	val = FIELD_PREP(STRTAB_STE_1_S1DSS, config->smmuv3.s1dss);
+	if (table->viommu)
+		val |= table->attrs & ARM_SMMU_NESTED_WALK_ATTRS;
+	else
+		val |= FIELD_PREP(STRTAB_STE_1_S1CIR,
+				  STRTAB_STE_1_S1C_CACHE_WBRA) |
+		       FIELD_PREP(STRTAB_STE_1_S1COR,
+				  STRTAB_STE_1_S1C_CACHE_WBRA) |
+		       FIELD_PREP(STRTAB_STE_1_S1CSH, ARM_SMMU_SH_ISH);
+	if ((master->smmu->features & ARM_SMMU_FEAT_STALLS) &&
+	    !arm_smmu_nested_stalls(master, table))
 		val |= STRTAB_STE_1_S1STALLD;
 	target->data[1] |= cpu_to_le64(val);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_make_nested_ste);
 
-static struct arm_smmu_vmid *arm_smmu_vmid_alloc(struct arm_smmu_device *smmu)
+/**
+ * arm_smmu_vmid_alloc() - Get a VMID to use below a nesting parent
+ * @smmu: SMMU
+ *
+ * Return: the VMID with one user, ERR_PTR(-ENOMEM), or ERR_PTR(-ENOSPC) if all
+ * are in use.
+ */
+struct arm_smmu_vmid *arm_smmu_vmid_alloc(struct arm_smmu_device *smmu)
 {
 	struct arm_smmu_vmid *vmid;
 	int id;
@@ -175,18 +200,16 @@ static struct arm_smmu_vmid *arm_smmu_vmid_alloc(struct arm_smmu_device *smmu)
 	return vmid;
 }
 
-static void arm_smmu_vmid_put(struct arm_smmu_device *smmu,
-			      struct arm_smmu_vmid *vmid)
+/**
+ * arm_smmu_vmid_put() - Drop one user of a VMID
+ * @smmu: SMMU
+ * @vmid: Of arm_smmu_vmid_alloc()
+ */
+void arm_smmu_vmid_put(struct arm_smmu_device *smmu,
+		       struct arm_smmu_vmid *vmid)
 {
-	struct arm_smmu_cmdq_ent cmd = {
-		.opcode = CMDQ_OP_TLBI_S12_VMALL,
-		.tlbi.vmid = vmid->id,
-	};
-
 	if (!refcount_dec_and_test(&vmid->users))
 		return;
-	/* The next owner must not find translations of this one */
-	arm_smmu_cmdq_issue_cmd_with_sync(smmu, &cmd);
 	ida_free(&smmu->vmid_map, vmid->id);
 	kfree(vmid);
 }
@@ -207,6 +230,26 @@ arm_smmu_nested_find(struct arm_smmu_domain *parent,
 	return NULL;
 }
 
+/* The VMID that @nested is to use, with one user more */
+static struct arm_smmu_vmid *
+arm_smmu_nested_get_vmid(struct arm_smmu_domain *parent,
+			 const struct arm_smmu_nested_master *nested)
+{
+	struct arm_smmu_nested_master *old;
+	struct arm_smmu_vmid *vmid;
+
+	if (nested->table->viommu) {
+		vmid = to_arm_smmu_viommu(nested->table->viommu)->vmid;
+	} else {
+		old = arm_smmu_nested_find(parent, nested->master, NULL);
+		if (!old || old->table->viommu)
+			return arm_smmu_vmid_alloc(parent->smmu);
+		vmid = old->vmid;
+	}
+	refcount_inc(&vmid->users);
+	return vmid;
+}
+
 /*
  * Publish that @master is about to use @table: from here on changes of stage 2
  * reach its VMID.
@@ -214,21 +257,14 @@ arm_smmu_nested_find(struct arm_smmu_domain *parent,
 static int arm_smmu_nested_add(struct arm_smmu_nested_master *nested)
 {
 	struct arm_smmu_domain *parent = to_smmu_domain(nested->table->parent);
-	struct arm_smmu_nested_master *old;
 	unsigned long flags;
 	int ret = 0;
 
 	down_write(&parent->nested_sem);
-	old = arm_smmu_nested_find(parent, nested->master, NULL);
-	if (old) {
-		nested->vmid = old->vmid;
-		refcount_inc(&nested->vmid->users);
-	} else {
-		nested->vmid = arm_smmu_vmid_alloc(parent->smmu);
-		if (IS_ERR(nested->vmid)) {
-			ret = PTR_ERR(nested->vmid);
-			goto out_unlock;
-		}
+	nested->vmid = arm_smmu_nested_get_vmid(parent, nested);
+	if (IS_ERR(nested->vmid)) {
+		ret = PTR_ERR(nested->vmid);
+		goto out_unlock;
 	}
 	spin_lock_irqsave(&parent->devices_lock, flags);
 	list_add(&nested->elm, &parent->nested);
@@ -291,9 +327,24 @@ void arm_smmu_nested_leave(struct arm_smmu_master *master,
 	arm_smmu_install_ste_for_dev(master, &ste);
 }
 
+static bool arm_smmu_nested_uses_vmid(struct arm_smmu_domain *parent,
+				      const struct arm_smmu_vmid *vmid)
+{
+	struct arm_smmu_nested_master *nested;
+
+	list_for_each_entry(nested, &parent->nested, elm)
+		if (nested->vmid == vmid)
+			return true;
+	return false;
+}
+
 static void arm_smmu_nested_remove(struct arm_smmu_nested_master *nested)
 {
 	struct arm_smmu_domain *parent = to_smmu_domain(nested->table->parent);
+	struct arm_smmu_cmdq_ent cmd = {
+		.opcode = CMDQ_OP_TLBI_S12_VMALL,
+		.tlbi.vmid = nested->vmid->id,
+	};
 	unsigned long flags;
 
 	lockdep_assert_held_write(&parent->nested_sem);
@@ -301,8 +352,45 @@ static void arm_smmu_nested_remove(struct arm_smmu_nested_master *nested)
 	spin_lock_irqsave(&parent->devices_lock, flags);
 	list_del(&nested->elm);
 	spin_unlock_irqrestore(&parent->devices_lock, flags);
+	/*
+	 * Changes of stage 2 do not reach it any more, and the next owner must
+	 * not find translations of this one.
+	 */
+	if (!arm_smmu_nested_uses_vmid(parent, nested->vmid))
+		arm_smmu_cmdq_issue_cmd_with_sync(parent->smmu, &cmd);
 	arm_smmu_vmid_put(parent->smmu, nested->vmid);
 	kfree(nested);
+}
+
+/* Let the device's faults wait for an answer */
+static int arm_smmu_nested_iopf_on(struct arm_smmu_master *master)
+{
+	int ret;
+
+	iommu_group_mutex_assert(master->dev);
+
+	if (master->nested_iopf)
+		return 0;
+	if (!master->smmu->evtq.iopf)
+		return -EOPNOTSUPP;
+	ret = iopf_queue_add_device(master->smmu->evtq.iopf, master->dev);
+	if (!ret)
+		master->nested_iopf = true;
+	return ret;
+}
+
+/**
+ * arm_smmu_nested_iopf_off() - Nobody answers the device's faults any more
+ * @master: Device, with nothing attached that has a fault queue
+ *
+ * Faults that are on their way until now still find their queue.
+ */
+void arm_smmu_nested_iopf_off(struct arm_smmu_master *master)
+{
+	if (!master->nested_iopf)
+		return;
+	iopf_queue_remove_device(master->smmu->evtq.iopf, master->dev);
+	master->nested_iopf = false;
 }
 
 static int arm_smmu_attach_pasid_table(struct iommu_pasid_table *table,
@@ -325,6 +413,15 @@ static int arm_smmu_attach_pasid_table(struct iommu_pasid_table *table,
 	/* PASIDs of the host and of the guest cannot share a table */
 	if (arm_smmu_ssids_in_use(&master->cd_table))
 		return -EBUSY;
+	if (table->viommu &&
+	    table->config.config == IOMMU_PASID_TABLE_TRANSLATE &&
+	    !iommu_viommu_has_dev(table->viommu, dev))
+		return -ENOENT;
+	if (arm_smmu_nested_stalls(master, table)) {
+		ret = arm_smmu_nested_iopf_on(master);
+		if (ret)
+			return ret;
+	}
 
 	nested = kzalloc(sizeof(*nested), GFP_KERNEL_ACCOUNT);
 	if (!nested)
@@ -347,8 +444,12 @@ static int arm_smmu_attach_pasid_table(struct iommu_pasid_table *table,
 	arm_smmu_make_nested_ste(&ste, master, table, nested->vmid->id,
 				 state.ats_enabled);
 	arm_smmu_install_ste_for_dev(master, &ste);
-	/* Translations of the table that this one replaces have the same VMID */
-	arm_smmu_nested_inv_vmid(parent->smmu, nested->vmid->id);
+	/*
+	 * Translations of the table that this one replaces have the same VMID.
+	 * Behind a vIOMMU the guest knows, as it would on an SMMU of its own.
+	 */
+	if (!table->viommu)
+		arm_smmu_nested_inv_vmid(parent->smmu, nested->vmid->id);
 	arm_smmu_attach_commit(&state);
 	arm_smmu_clear_cd(master, IOMMU_NO_PASID);
 	mutex_unlock(&arm_smmu_asid_lock);

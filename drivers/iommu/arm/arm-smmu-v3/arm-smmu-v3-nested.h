@@ -6,26 +6,45 @@
 #ifndef _ARM_SMMU_V3_NESTED_H
 #define _ARM_SMMU_V3_NESTED_H
 
-#include <linux/iommu-pasid-table.h>
+#include <linux/iommu-viommu.h>
 #include <linux/refcount.h>
 
 #include "arm-smmu-v3.h"
 
 /**
- * struct arm_smmu_vmid - VMID of one device below a nesting parent
- * @users: Attachments of the device that use it: two while one table replaces
- *         another, else one
+ * struct arm_smmu_vmid - A VMID below a nesting parent
+ * @users: Attachments that use it, and the vIOMMU that owns it, if one does
  * @id: The VMID
  *
- * ASIDs belong to the guest, and each of its tables may use all of them. A VMID
- * of its own keeps a device from hitting the translations of another one's table
- * with the same ASID. It stays with the device when a table replaces another one
- * below the same parent, so that only S1ContextPtr of a live STE changes.
+ * ASIDs belong to the guest. Tables that were made on one vIOMMU share a space of
+ * them, and so the VMID of the vIOMMU. Each other table may use all of them: a
+ * VMID of its own keeps a device from hitting the translations of another one's
+ * table with the same ASID. It stays with the device when a table replaces
+ * another one below the same parent, so that only S1ContextPtr of a live STE
+ * changes.
  */
 struct arm_smmu_vmid {
 	refcount_t users;
 	u16 id;
 };
+
+/**
+ * struct arm_smmu_viommu - A guest's SMMU
+ * @core: The part that the core knows
+ * @smmu: The physical SMMU
+ * @vmid: Tags the translations of all tables made on it
+ */
+struct arm_smmu_viommu {
+	struct iommu_viommu core;
+	struct arm_smmu_device *smmu;
+	struct arm_smmu_vmid *vmid;
+};
+
+static inline struct arm_smmu_viommu *
+to_arm_smmu_viommu(struct iommu_viommu *viommu)
+{
+	return container_of(viommu, struct arm_smmu_viommu, core);
+}
 
 /**
  * struct arm_smmu_nested_master - One device attached to one table
@@ -56,6 +75,24 @@ struct arm_smmu_nested_cmd {
 	u32 count;
 };
 
+/**
+ * struct arm_smmu_nested_batch - Commands of one invalidation, of a fixed number
+ * @cmds: Those that are not issued yet
+ * @smmu: SMMU
+ * @unsynced_tlbi: Something that an ATC could be refilled from is not invalid yet
+ * @error: Of commands that are issued
+ */
+struct arm_smmu_nested_batch {
+	struct arm_smmu_cmdq_batch cmds;
+	struct arm_smmu_device *smmu;
+	bool unsynced_tlbi;
+	int error;
+};
+
+/* What a vSTE says of the walk of its table: struct iommu_pasid_table.attrs */
+#define ARM_SMMU_NESTED_WALK_ATTRS                                           \
+	(STRTAB_STE_1_S1CIR | STRTAB_STE_1_S1COR | STRTAB_STE_1_S1CSH)
+
 #ifdef CONFIG_ARM_SMMU_V3_IOMMUFD
 extern const struct iommu_pasid_table_ops arm_smmu_pasid_table_ops;
 #define arm_smmu_pasid_table_ops_ptr (&arm_smmu_pasid_table_ops)
@@ -64,6 +101,24 @@ int arm_smmu_nest_parent_check(struct device *dev);
 void arm_smmu_nested_leave(struct arm_smmu_master *master,
 			   struct arm_smmu_domain *parent, bool ats_enabled);
 bool arm_smmu_nested_event(struct arm_smmu_device *smmu, const u64 *evt);
+void arm_smmu_nested_iopf_off(struct arm_smmu_master *master);
+struct arm_smmu_vmid *arm_smmu_vmid_alloc(struct arm_smmu_device *smmu);
+void arm_smmu_vmid_put(struct arm_smmu_device *smmu,
+		       struct arm_smmu_vmid *vmid);
+void arm_smmu_nested_init_cmd(struct arm_smmu_nested_cmd *cmd, u8 opcode);
+bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu, u64 addr,
+				unsigned int size_log2, u64 nr,
+				struct arm_smmu_nested_cmd *cmd);
+void arm_smmu_nested_batch_init(struct arm_smmu_device *smmu,
+				struct arm_smmu_nested_batch *batch);
+void arm_smmu_nested_batch_add_tlbi(struct arm_smmu_nested_batch *batch,
+				    const struct arm_smmu_nested_cmd *cmd,
+				    u16 vmid);
+void arm_smmu_nested_batch_add_dev(struct arm_smmu_nested_batch *batch,
+				   const struct arm_smmu_nested_cmd *cmd,
+				   struct arm_smmu_domain *parent,
+				   const struct arm_smmu_master *master);
+int arm_smmu_nested_batch_sync(struct arm_smmu_nested_batch *batch);
 int arm_smmu_nested_cache_invalidate(struct iommu_pasid_table *table,
 				     struct iommu_inv_iter *iter, u32 *done);
 void arm_smmu_nested_inv_vmid(struct arm_smmu_device *smmu, u16 vmid);
@@ -114,6 +169,10 @@ static inline bool arm_smmu_nested_event(struct arm_smmu_device *smmu,
 					 const u64 *evt)
 {
 	return false;
+}
+
+static inline void arm_smmu_nested_iopf_off(struct arm_smmu_master *master)
+{
 }
 
 static inline void arm_smmu_nested_inv_stage2(struct arm_smmu_domain *parent,

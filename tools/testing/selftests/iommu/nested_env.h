@@ -43,17 +43,29 @@ static inline const char *env_reason(int rc)
 
 /* A guest's table with nothing in it but what the device itself needs */
 static inline void env_table(struct env *env, struct s1_table *table,
-			     struct pasid_table *pasids, unsigned int granule)
+			     struct pasid_table *pasids, unsigned int granule,
+			     __u16 tag)
 {
-	s1_init(table, &env->vm, granule, TAG);
+	s1_init(table, &env->vm, granule, tag);
 	probe_prepare(&env->probe, table);
 	pasid_table_init(pasids, &env->vm);
 	pasid_table_set(pasids, table);
 }
 
-static inline int env_init(struct env *env, bool nvme, unsigned int granule)
+/* The same, with a HWPT for it */
+static inline int env_add_table(struct env *env, struct s1_table *table,
+				struct pasid_table *pasids,
+				unsigned int granule, __u16 tag, __u32 *hwpt)
 {
 	struct iommu_hwpt_pasid_table config;
+
+	env_table(env, table, pasids, granule, tag);
+	config = pasid_table_config(pasids);
+	return vm_table(&env->vm, env->dev, &config, hwpt);
+}
+
+static inline int env_init(struct env *env, bool nvme, unsigned int granule)
+{
 	int rc;
 
 	memset(env, 0, sizeof(*env));
@@ -72,10 +84,9 @@ static inline int env_init(struct env *env, bool nvme, unsigned int granule)
 	if (rc)
 		return rc;
 
-	env_table(env, &env->table, &env->pasids, granule);
+	rc = env_add_table(env, &env->table, &env->pasids, granule, TAG,
+			   &env->hwpt);
 	probe_map(&env->probe, &env->table, GIOVA, AT_A);
-	config = pasid_table_config(&env->pasids);
-	rc = vm_table(&env->vm, env->dev, &config, &env->hwpt);
 	return rc ?: faults_start();
 }
 

@@ -141,7 +141,7 @@ static const struct bad bad_alloc[] = {
 	  IOMMU_HWPT_ALLOC_NEST_PARENT },
 	{ "dirty flag", ALLOC32(flags), EOPNOTSUPP, NUMBER,
 	  IOMMU_HWPT_ALLOC_DIRTY_TRACKING },
-	{ "fault queue", ALLOC32(flags), EOPNOTSUPP, NUMBER,
+	{ "no fault queue", ALLOC32(flags), ENOENT, NUMBER,
 	  IOMMU_HWPT_FAULT_ID_VALID },
 	{ "no device", ALLOC32(dev_id), ENOENT },
 	{ "unknown device", ALLOC32(dev_id), ENOENT, NUMBER, ~0U },

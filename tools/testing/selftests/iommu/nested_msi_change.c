@@ -41,7 +41,6 @@ static int twin_init(struct env *env, struct twin *twin)
 FIXTURE_SETUP(change)
 {
 	int rc = msi_env_init(&self->m, false, 12);
-	struct iommu_hwpt_pasid_table config;
 	struct env *env = &self->m.env;
 
 	if (env_reason(rc))
@@ -54,9 +53,8 @@ FIXTURE_SETUP(change)
 	self->parent = env->vm.parent;
 	ASSERT_EQ(0, env_config(env, IOMMU_PASID_TABLE_BYPASS, &self->bypass));
 	ASSERT_EQ(0, env_config(env, IOMMU_PASID_TABLE_ABORT, &self->abort));
-	env_table(env, &self->other_table, &self->other_pasids, 12);
-	config = pasid_table_config(&self->other_pasids);
-	ASSERT_EQ(0, vm_table(&env->vm, env->dev, &config, &self->other));
+	ASSERT_EQ(0, env_add_table(env, &self->other_table, &self->other_pasids,
+				   12, TAG, &self->other));
 	ASSERT_EQ(0, bell_window(&env->vm, env->dev, &self->window));
 	ASSERT_EQ(0, twin_init(env, &self->twin));
 }

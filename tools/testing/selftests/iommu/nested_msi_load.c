@@ -152,7 +152,6 @@ TEST_F_TIMEOUT(load, every_state, 90)
 {
 	struct msi_env *m = &self->m;
 	struct env *env = &m->env;
-	struct iommu_hwpt_pasid_table config;
 	struct pasid_table pasids;
 	struct s1_table table;
 	time_t start = time(NULL);
@@ -160,13 +159,11 @@ TEST_F_TIMEOUT(load, every_state, 90)
 	unsigned int i = 0;
 	__u32 tables[4];
 
-	env_table(env, &table, &pasids, 12);
+	ASSERT_EQ(0, env_add_table(env, &table, &pasids, 12, TAG, &tables[2]));
 	bell_map(&env->table, &one_to_one);
 	bell_map(&table, &one_to_one);
-	config = pasid_table_config(&pasids);
 	tables[0] = env->hwpt;
 	tables[1] = env->vm.parent;
-	ASSERT_EQ(0, vm_table(&env->vm, env->dev, &config, &tables[2]));
 	ASSERT_EQ(0, env_config(env, IOMMU_PASID_TABLE_BYPASS, &tables[3]));
 
 	ASSERT_EQ(0, bell_bind(&env->vm, env->dev, &one_to_one));
@@ -180,13 +177,12 @@ TEST_F_TIMEOUT(load, every_state, 90)
 	TH_LOG("%lu MSIs during %u changes", arrived, i);
 }
 
-/* Two tables with a doorbell at different places; and stage 2 changes too */
+/* Two tables with the doorbell where no stage 2 has it; stage 2 changes too */
 TEST_F_TIMEOUT(load, two_tables, 90)
 {
 	struct msi_env *m = &self->m;
 	struct env *env = &m->env;
 	struct vm *vm = &env->vm;
-	struct iommu_hwpt_pasid_table config;
 	struct doorbell spare = one_to_one;
 	__u64 gpa = VM_GPA + VM_SIZE;
 	struct pasid_table pasids;
@@ -196,12 +192,10 @@ TEST_F_TIMEOUT(load, two_tables, 90)
 	unsigned int i = 0;
 	__u32 tables[2];
 
-	env_table(env, &table, &pasids, 12);
+	ASSERT_EQ(0, env_add_table(env, &table, &pasids, 12, TAG, &tables[1]));
 	bell_map(&env->table, &elsewhere);
 	bell_map(&table, &elsewhere);
-	config = pasid_table_config(&pasids);
 	tables[0] = env->hwpt;
-	ASSERT_EQ(0, vm_table(vm, env->dev, &config, &tables[1]));
 	ASSERT_EQ(0, vfio_attach(env->dev, tables[0]));
 	ASSERT_EQ(0, bell_bind(vm, env->dev, &elsewhere));
 	ASSERT_EQ(0, msi_on(&m->msi));

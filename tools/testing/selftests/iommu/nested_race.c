@@ -32,6 +32,7 @@ FIXTURE_SETUP(race)
 	r->other.dev.fd = -1;
 	rc = rc ?: edu_open(&r->other, 1);
 	rc = rc ?: vfio_bind(&r->other.dev, r->env.vm.iommufd);
+	rc = rc ?: vm_adopt(&r->env.vm, &r->other.dev);
 	if (env_reason(rc))
 		SKIP(return, "%s", env_reason(rc));
 	ASSERT_EQ(0, rc);
@@ -86,12 +87,13 @@ static int invalidate(void *data, unsigned int i)
 		inv_addr(0, 12, GIOVA, 1),
 		inv_addr(INV_TAG | INV_LEAF, 12, GIOVA, 100000),
 	};
-	__u32 num = ARRAY_SIZE(reqs);
-	int rc;
+	unsigned int j;
+	int rc = 0;
 
-	rc = hwpt_invalidate(r->env.vm.iommufd, r->tables[i % NR_TABLES], reqs,
-			     &num);
-	return rc ?: num == ARRAY_SIZE(reqs) ? 0 : -EPROTO;
+	for (j = 0; !rc && j < ARRAY_SIZE(reqs); j++)
+		rc = vm_invalidate(&r->env.vm, r->tables[i % NR_TABLES],
+				   reqs[j]);
+	return rc;
 }
 
 static int change_stage2(void *data, unsigned int i)

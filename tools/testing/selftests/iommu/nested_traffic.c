@@ -22,6 +22,7 @@ struct traffic {
 	struct env env;
 	struct pasid_table other_pasids;
 	struct s1_table other;
+	__u32 other_hwpt;
 	__u64 a, b;		/* GPA */
 	__u32 tables[4];	/* to attach in turn */
 	unsigned int nr_tables;
@@ -50,7 +51,8 @@ FIXTURE_SETUP(traffic)
 	ASSERT_EQ(0, rc);
 	t->a = vm_alloc(&t->env.vm, SIZE);
 	t->b = vm_alloc(&t->env.vm, SIZE);
-	env_table(&t->env, &t->other, &t->other_pasids, 12);
+	ASSERT_EQ(0, env_add_table(&t->env, &t->other, &t->other_pasids, 12,
+				   OTHER_TAG, &t->other_hwpt));
 	ASSERT_EQ(0, vfio_attach(t->env.dev, t->env.hwpt));
 }
 
@@ -154,13 +156,10 @@ static void run(struct __test_metadata *_metadata, struct traffic *t,
 static void replace_tables(struct __test_metadata *_metadata,
 			   struct traffic *t)
 {
-	struct iommu_hwpt_pasid_table config;
-
 	s1_map_range(&t->env.table, GIOVA, t->a, SIZE);
 	s1_map_range(&t->other, GIOVA, t->b, SIZE);
-	config = pasid_table_config(&t->other_pasids);
 	t->tables[0] = t->env.hwpt;
-	ASSERT_EQ(0, vm_table(&t->env.vm, t->env.dev, &config, &t->tables[1]));
+	t->tables[1] = t->other_hwpt;
 	t->nr_tables = 2;
 }
 
@@ -176,14 +175,11 @@ TEST_F_TIMEOUT(traffic, two_tables, 90)
 TEST_F_TIMEOUT(traffic, every_state, 90)
 {
 	struct traffic *t = &self->t;
-	struct iommu_hwpt_pasid_table config;
-
 	s1_map_range(&t->env.table, t->a, t->a, SIZE);
 	s1_map_range(&t->other, t->a, t->a, SIZE);
-	config = pasid_table_config(&t->other_pasids);
 	t->tables[0] = t->env.hwpt;
 	t->tables[1] = t->env.vm.parent;
-	ASSERT_EQ(0, vm_table(&t->env.vm, t->env.dev, &config, &t->tables[2]));
+	t->tables[2] = t->other_hwpt;
 	ASSERT_EQ(0, env_config(&t->env, IOMMU_PASID_TABLE_BYPASS,
 				&t->tables[3]));
 	t->nr_tables = 4;

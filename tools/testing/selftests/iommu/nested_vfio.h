@@ -23,6 +23,7 @@ struct vfio_dev {
 	int fd;
 	char name[PCI_NAME_LEN];	/* dddd:bb:dd.f */
 	__u32 id;			/* in the iommufd that it is bound to */
+	__u32 viommu, vdevice;		/* what a guest's IOMMU knows it by */
 	__u8 *bar;
 	size_t bar_size;
 };

@@ -17,14 +17,21 @@
 #define VM_HUGE		(2ULL << 20)
 /* What memory holds that no DMA has reached */
 #define VM_UNTOUCHED	0xa5
+/* That a VM gets to know */
+#define VM_MAX_DEVS	4
 
 struct vm {
 	int iommufd;
 	__u32 ioas;
 	__u32 parent;
+	__u32 viommu;
+	__u32 vsids[VM_MAX_DEVS];
+	unsigned int nr_vsids;
 	__u8 *mem;
 	__u64 used;
 };
+
+#include "nested_front.h"
 
 static inline void *vm_ptr(const struct vm *vm, __u64 gpa)
 {
@@ -96,19 +103,6 @@ static inline void vm_exit(struct vm *vm)
 		close(vm->iommufd);
 	if (vm->mem)
 		munmap(vm->mem, VM_SIZE);
-}
-
-static inline int vm_table(struct vm *vm, struct vfio_dev *dev,
-			   const struct iommu_hwpt_pasid_table *config,
-			   __u32 *hwpt)
-{
-	return hwpt_alloc_table(vm->iommufd, dev->id, vm->parent, config, hwpt);
-}
-
-static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
-				struct iommu_hwpt_pasid_table_invalidate req)
-{
-	return hwpt_invalidate_one(vm->iommufd, hwpt, &req);
 }
 
 #endif

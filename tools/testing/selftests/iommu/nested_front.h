@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The two ways of a VMM to say the same: guest PASID tables with generic
+ * requests, or, with NESTED_VIOMMU, a vIOMMU with STEs and commands of the guest.
+ * Tests that are built for both see these calls only:
+ *
+ *   vm_table(vm, dev, config, hwpt)	make a table for a device
+ *   vm_table_apart(...)		the same, with tags of its own
+ *   vm_adopt(vm, dev)			the guest gets to know a device that uses
+ *					a table made for another one
+ *   vm_invalidate(vm, hwpt, req)
+ */
+#ifndef __NESTED_FRONT_H
+#define __NESTED_FRONT_H
+
+#ifdef NESTED_VIOMMU
+#include "nested_cmd.h"
+
+/* Tables that replace one another share a space of tags */
+#define OTHER_TAG		(TAG + 1)
+
+/* A StreamID of the guest's choice that is none of the host's */
+static inline __u32 vsid_of(const struct vfio_dev *dev)
+{
+	return 0xfe000000 | dev->id;
+}
+
+static inline int vm_adopt_on(struct vm *vm, struct vfio_dev *dev, __u32 viommu)
+{
+	int rc = 0;
+
+	if (dev->vdevice)
+		rc = iommufd_destroy(vm->iommufd, dev->vdevice);
+	rc = rc ?: vdevice_alloc(vm->iommufd, viommu, dev->id, vsid_of(dev),
+				 &dev->vdevice);
+	dev->viommu = viommu;
+	return rc;
+}
+
+static inline int vm_adopt(struct vm *vm, struct vfio_dev *dev)
+{
+	int rc = 0;
+
+	if (!vm->viommu)
+		rc = viommu_alloc(vm->iommufd, dev->id, vm->parent,
+				  &vm->viommu);
+	if (rc || dev->vdevice)
+		return rc;
+	if (vm->nr_vsids == VM_MAX_DEVS)
+		abort();
+	vm->vsids[vm->nr_vsids++] = vsid_of(dev);
+	return vm_adopt_on(vm, dev, vm->viommu);
+}
+
+static inline int vm_table(struct vm *vm, struct vfio_dev *dev,
+			   const struct iommu_hwpt_pasid_table *config,
+			   __u32 *hwpt)
+{
+	struct iommu_hwpt_arm_smmuv3 vste = vste_make(config);
+	int rc = vm_adopt(vm, dev);
+
+	return rc ?: hwpt_alloc_vste(vm->iommufd, dev->id, vm->viommu, &vste,
+				     hwpt);
+}
+
+static inline int vm_table_apart(struct vm *vm, struct vfio_dev *dev,
+				 const struct iommu_hwpt_pasid_table *config,
+				 __u32 *hwpt)
+{
+	struct iommu_hwpt_arm_smmuv3 vste = vste_make(config);
+	__u32 viommu;
+	int rc;
+
+	rc = viommu_alloc(vm->iommufd, dev->id, vm->parent, &viommu);
+	rc = rc ?: vm_adopt_on(vm, dev, viommu);
+	return rc ?: hwpt_alloc_vste(vm->iommufd, dev->id, viommu, &vste, hwpt);
+}
+
+static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
+				struct iommu_hwpt_pasid_table_invalidate req)
+{
+	smmu_cmd cmds[VM_MAX_DEVS + CMDS_PER_RANGE];
+	unsigned int n = cmds_make(&req, vm->vsids, vm->nr_vsids, cmds);
+	__u32 num = n;
+	int rc = viommu_commands(vm->iommufd, vm->viommu, cmds, &num);
+
+	return rc ?: num == n ? 0 : -EPROTO;
+}
+
+#else
+
+/* Each table may use all tags */
+#define OTHER_TAG		TAG
+
+static inline int vm_adopt(struct vm *vm, struct vfio_dev *dev)
+{
+	return 0;
+}
+
+static inline int vm_table(struct vm *vm, struct vfio_dev *dev,
+			   const struct iommu_hwpt_pasid_table *config,
+			   __u32 *hwpt)
+{
+	return hwpt_alloc_table(vm->iommufd, dev->id, vm->parent, config, hwpt);
+}
+
+static inline int vm_table_apart(struct vm *vm, struct vfio_dev *dev,
+				 const struct iommu_hwpt_pasid_table *config,
+				 __u32 *hwpt)
+{
+	return vm_table(vm, dev, config, hwpt);
+}
+
+static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
+				struct iommu_hwpt_pasid_table_invalidate req)
+{
+	return hwpt_invalidate_one(vm->iommufd, hwpt, &req);
+}
+
+#endif
+#endif
