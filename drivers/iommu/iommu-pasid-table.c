@@ -138,6 +138,29 @@ void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 	iommu_pasid_table_ops(table)->detach(table, dev);
 }
 
+/**
+ * iommu_pasid_table_drain_faults() - Wait for faults that are being reported
+ * @domain: Domain that @dev has left; nothing to do unless it is a table
+ * @dev: Device
+ *
+ * A fault is reported to the attach handle that its group had when it was looked
+ * up. When this returns, nobody is between the two with a handle that the group
+ * has no more: what was reported to it is in its queue, and it may be freed. May
+ * sleep.
+ */
+void iommu_pasid_table_drain_faults(struct iommu_domain *domain,
+				    struct device *dev)
+{
+	const struct iommu_pasid_table_ops *ops;
+
+	if (!iommu_domain_is_pasid_table(domain))
+		return;
+	ops = iommu_pasid_table_ops(to_iommu_pasid_table(domain));
+	if (ops->drain_faults)
+		ops->drain_faults(dev);
+}
+EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_drain_faults, IOMMUFD_INTERNAL);
+
 /*
  * A device was attached to @domain. Pairs each successful attach of a table with
  * one detach, in the unwind paths of a group as well: what counts is what the
@@ -170,16 +193,6 @@ void __iommu_pasid_table_release(struct device *dev)
 	iommu_detach_pasid_table(old, dev);
 }
 
-/* At least one granule, and the last byte is inside 64 bits */
-static int
-iommu_inv_check_length(const struct iommu_hwpt_pasid_table_invalidate *req)
-{
-	if (!req->nb_granules ||
-	    req->nb_granules - 1 > (U64_MAX - req->addr) >> req->granule_log2)
-		return -EINVAL;
-	return 0;
-}
-
 static int
 iommu_inv_check_addr(const struct iommu_hwpt_pasid_table_invalidate *req)
 {
@@ -187,9 +200,7 @@ iommu_inv_check_addr(const struct iommu_hwpt_pasid_table_invalidate *req)
 		return -EINVAL;
 	if (req->granule_log2 < 12 || req->granule_log2 > 63)
 		return -EINVAL;
-	if (req->addr & ((1ULL << req->granule_log2) - 1))
-		return -EINVAL;
-	return iommu_inv_check_length(req);
+	return 0;
 }
 
 static int
@@ -205,8 +216,10 @@ iommu_inv_check_pasid(const struct iommu_hwpt_pasid_table_invalidate *req)
 	return 0;
 }
 
-static int iommu_inv_check(const struct iommu_pasid_table *table,
-			   const struct iommu_hwpt_pasid_table_invalidate *req)
+/* Everything but the range of addresses */
+static int
+iommu_inv_check_kind(const struct iommu_pasid_table *table,
+		     const struct iommu_hwpt_pasid_table_invalidate *req)
 {
 	bool pasid_valid = req->flags & IOMMU_PASID_TABLE_INV_PASID;
 	bool archid_valid = req->flags & IOMMU_PASID_TABLE_INV_ARCHID;
@@ -240,47 +253,85 @@ static int iommu_inv_check(const struct iommu_pasid_table *table,
 	}
 }
 
-/*
- * Two ranges of the same caches, PASID, ASID and granule, without a gap. Nothing
- * follows the end of 64 bits.
- */
-static bool
-iommu_inv_follows(const struct iommu_hwpt_pasid_table_invalidate *req,
-		  const struct iommu_hwpt_pasid_table_invalidate *prev)
+/* Aligned, at least one granule, and the last byte is inside 64 bits */
+static int iommu_inv_check_range(u64 addr, u64 nr, u32 granule_log2)
 {
-	const u64 *a = (const u64 *)req, *b = (const u64 *)prev;
+	if (addr & ((1ULL << granule_log2) - 1))
+		return -EINVAL;
+	if (!nr || nr - 1 > (U64_MAX - addr) >> granule_log2)
+		return -EINVAL;
+	return 0;
+}
+
+/* Whether two requests differ in their ranges only */
+static bool
+iommu_inv_same_kind(const struct iommu_hwpt_pasid_table_invalidate *req,
+		    const struct iommu_hwpt_pasid_table_invalidate *other)
+{
+	const u64 *a = (const u64 *)req, *b = (const u64 *)other;
 
 	static_assert(offsetof(struct iommu_hwpt_pasid_table_invalidate,
 			       addr) == 3 * sizeof(u64));
-	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] &&
-	       req->granularity == IOMMU_PASID_TABLE_INV_ADDR && req->addr &&
-	       req->addr ==
-		       prev->addr + (prev->nb_granules << prev->granule_log2);
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+}
+
+/*
+ * Check the ranges of a run that starts at @from, and move it to @iter->reqs[*out]
+ * and on. A range that follows the one before it without a gap becomes part of
+ * that; nothing follows the end of 64 bits. Returns the end of the run, or the
+ * request that is @iter->pending_error.
+ */
+static struct iommu_hwpt_pasid_table_invalidate *
+iommu_inv_check_run(struct iommu_inv_iter *iter,
+		    struct iommu_hwpt_pasid_table_invalidate *from,
+		    const struct iommu_hwpt_pasid_table_invalidate *stop,
+		    int *out)
+{
+	const struct iommu_hwpt_pasid_table_invalidate kind = *from;
+	struct iommu_hwpt_pasid_table_invalidate *req = from;
+	int err, first = *out, to = *out;
+	u64 next = 0;
+
+	do {
+		err = iommu_inv_check_range(req->addr, req->nb_granules,
+					    kind.granule_log2);
+		if (err)
+			break;
+		if (req->addr && req->addr == next) {
+			iter->reqs[to - 1].nb_granules += req->nb_granules;
+			iter->merged[to - 1]++;
+		} else {
+			if (req != &iter->reqs[to])
+				iter->reqs[to] = *req;
+			iter->merged[to++] = 1;
+		}
+		next = req->addr + (req->nb_granules << kind.granule_log2);
+	} while (++req < stop && iommu_inv_same_kind(req, &kind));
+
+	iter->runs[first].len = to - first;
+	iter->runs[first].merged = req - from;
+	iter->pending_error = err;
+	*out = to;
+	return req;
 }
 
 /* Check @nr requests and merge them in place */
 static int iommu_inv_check_chunk(struct iommu_inv_iter *iter, int nr)
 {
-	struct iommu_hwpt_pasid_table_invalidate *last = NULL;
 	struct iommu_hwpt_pasid_table_invalidate *req = iter->reqs;
-	int i, out = 0;
+	struct iommu_hwpt_pasid_table_invalidate *stop = req + nr;
+	int out = 0;
 
-	for (i = 0; i < nr; i++, req++) {
-		if (last && iommu_inv_follows(req, last)) {
-			/* All but the length is what was checked for @last */
-			iter->pending_error = iommu_inv_check_length(req);
-			if (iter->pending_error)
-				break;
-			last->nb_granules += req->nb_granules;
-			iter->merged[out - 1]++;
-			continue;
-		}
-		iter->pending_error = iommu_inv_check(iter->table, req);
+	while (req < stop && !iter->pending_error) {
+		iter->pending_error = iommu_inv_check_kind(iter->table, req);
 		if (iter->pending_error)
 			break;
-		last = &iter->reqs[out];
-		if (last != req)
-			*last = *req;
+		if (req->granularity == IOMMU_PASID_TABLE_INV_ADDR) {
+			req = iommu_inv_check_run(iter, req, stop, &out);
+			continue;
+		}
+		iter->reqs[out] = *req++;
+		iter->runs[out] = (struct iommu_inv_run){ 1, 1 };
 		iter->merged[out++] = 1;
 	}
 	return out ?: iter->pending_error;
@@ -304,10 +355,11 @@ int iommu_inv_next(struct iommu_inv_iter *iter)
 		return iter->pending_error;
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	cond_resched();
 
 	nr = iter->source->fetch(iter->source, iter->reqs, sizeof(*iter->reqs),
 				 IOMMU_INV_CHUNK);
+	if (iter->source->left)
+		cond_resched();
 	return nr < 0 ? nr : iommu_inv_check_chunk(iter, nr);
 }
 EXPORT_SYMBOL_GPL(iommu_inv_next);
@@ -329,7 +381,8 @@ int iommu_cache_invalidate(struct iommu_domain *domain,
 			   struct iommu_inv_source *source, u32 *done)
 {
 	struct iommu_pasid_table *table = to_iommu_pasid_table(domain);
-	struct iommu_inv_iter iter;
+	/* The chunk is written before it is read */
+	struct iommu_inv_iter iter __uninitialized;
 
 	iter.table = table;
 	iter.source = source;

@@ -140,24 +140,36 @@ struct device *iommu_viommu_find_dev(struct iommu_viommu *viommu, u64 virt_id)
 EXPORT_SYMBOL_GPL(iommu_viommu_find_dev);
 
 /**
- * iommu_viommu_has_dev() - Whether the guest of a vIOMMU knows a device
- * @viommu: vIOMMU
+ * iommu_viommu_may_attach() - Whether a device may be attached to a table
+ * @domain: Any domain
  * @dev: Bound device
  *
- * Return: true if @dev is connected to @viommu.
+ * For the owner of the table to ask before it attaches. Not for the attach_dev op
+ * of the domain: when the core goes back to the table that a device had, that has
+ * to work, whatever became of the guest's name for the device.
+ *
+ * Return: 0, or -ENOENT if @domain translates and was made on a vIOMMU that @dev
+ * is not connected to.
  */
-bool iommu_viommu_has_dev(const struct iommu_viommu *viommu,
-			  struct device *dev)
+int iommu_viommu_may_attach(struct iommu_domain *domain, struct device *dev)
 {
 	struct dev_iommu *param = dev->iommu;
+	struct iommu_pasid_table *table;
 	bool has;
 
+	if (!iommu_domain_is_pasid_table(domain))
+		return 0;
+	table = to_iommu_pasid_table(domain);
+	if (!table->viommu ||
+	    table->config.config != IOMMU_PASID_TABLE_TRANSLATE)
+		return 0;
+
 	mutex_lock(&param->lock);
-	has = param->vdevice && param->vdevice->viommu == viommu;
+	has = param->vdevice && param->vdevice->viommu == table->viommu;
 	mutex_unlock(&param->lock);
-	return has;
+	return has ? 0 : -ENOENT;
 }
-EXPORT_SYMBOL_GPL(iommu_viommu_has_dev);
+EXPORT_SYMBOL_NS_GPL(iommu_viommu_may_attach, IOMMUFD_INTERNAL);
 
 /**
  * iommu_viommu_alloc_table() - Make a domain of a table that a guest describes in
@@ -166,9 +178,8 @@ EXPORT_SYMBOL_GPL(iommu_viommu_has_dev);
  * @dev: Device that the table is meant for
  * @data: What the guest says, viommu->ops->table_len bytes; untrusted, read once
  *
- * The domain is one of iommu_pasid_table_alloc() in every other respect. To be
- * attached, a table that translates needs the device to be connected to
- * @viommu: -ENOENT otherwise.
+ * The domain is one of iommu_pasid_table_alloc() in every other respect. Before it
+ * is attached the caller asks iommu_viommu_may_attach().
  *
  * Return: the domain, ERR_PTR(-EIO) for what a guest may not say, or an errno of
  * iommu_pasid_table_alloc().
@@ -210,14 +221,18 @@ EXPORT_SYMBOL_NS_GPL(iommu_viommu_alloc_table, IOMMUFD_INTERNAL);
 int iommu_cmd_next(struct iommu_cmd_iter *iter)
 {
 	struct iommu_inv_source *source = iter->source;
+	int nr;
 
 	if (!source->left)
 		return 0;
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	cond_resched();
-	return source->fetch(source, iter->cmds, 2 * sizeof(__le64),
-			     IOMMU_VIOMMU_CHUNK);
+
+	nr = source->fetch(source, iter->cmds, 2 * sizeof(__le64),
+			   IOMMU_VIOMMU_CHUNK);
+	if (source->left)
+		cond_resched();
+	return nr;
 }
 EXPORT_SYMBOL_GPL(iommu_cmd_next);
 
@@ -240,7 +255,8 @@ EXPORT_SYMBOL_GPL(iommu_cmd_next);
 int iommu_viommu_invalidate(struct iommu_viommu *viommu,
 			    struct iommu_inv_source *source, u32 *done)
 {
-	struct iommu_cmd_iter iter;
+	/* The chunk is written before it is read */
+	struct iommu_cmd_iter iter __uninitialized;
 
 	iter.source = source;
 	*done = 0;

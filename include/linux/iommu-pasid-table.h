@@ -54,10 +54,21 @@ struct iommu_inv_source {
 };
 
 /**
+ * struct iommu_inv_run - Requests in a row that differ in their ranges only
+ * @len: Number of them
+ * @merged: Number of the caller's requests that they stand for
+ */
+struct iommu_inv_run {
+	u8 len;
+	u8 merged;
+};
+
+/**
  * struct iommu_inv_iter - Checked requests, chunk by chunk
  * @reqs: The chunk that iommu_inv_next() returned
  * @merged: Number of the caller's requests that each of @reqs stands for: ranges
  *          that follow each other without a gap become one
+ * @runs: Of each of @reqs that starts a run; undefined for the others
  * @table: Table that the requests are for
  * @source: Where they come from
  * @pending_error: Errno of the request after @reqs; private
@@ -65,6 +76,7 @@ struct iommu_inv_source {
 struct iommu_inv_iter {
 	struct iommu_hwpt_pasid_table_invalidate reqs[IOMMU_INV_CHUNK];
 	u8 merged[IOMMU_INV_CHUNK];
+	struct iommu_inv_run runs[IOMMU_INV_CHUNK];
 	const struct iommu_pasid_table *table;
 	struct iommu_inv_source *source;
 	int pending_error;
@@ -87,6 +99,9 @@ struct iommu_inv_iter {
  *                    that are complete.
  *                    Called with the table alive and without the group mutex:
  *                    devices come and go meanwhile.
+ * @drain_faults: Wait for whoever is about to report a fault of @dev that waits
+ *                for an answer: those that follow look up anew who handles it.
+ *                May sleep. NULL if faults never wait.
  */
 struct iommu_pasid_table_ops {
 	u32 format;
@@ -96,6 +111,7 @@ struct iommu_pasid_table_ops {
 	void (*detach)(struct iommu_pasid_table *table, struct device *dev);
 	int (*cache_invalidate)(struct iommu_pasid_table *table,
 				struct iommu_inv_iter *iter, u32 *done);
+	void (*drain_faults)(struct device *dev);
 };
 
 static inline struct iommu_pasid_table *
@@ -112,6 +128,8 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev);
 void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 			      struct device *dev);
+void iommu_pasid_table_drain_faults(struct iommu_domain *domain,
+				    struct device *dev);
 int iommu_cache_invalidate(struct iommu_domain *domain,
 			   struct iommu_inv_source *source, u32 *done);
 int iommu_inv_next(struct iommu_inv_iter *iter);
@@ -131,6 +149,11 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 
 static inline void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 					    struct device *dev)
+{
+}
+
+static inline void iommu_pasid_table_drain_faults(struct iommu_domain *domain,
+						  struct device *dev)
 {
 }
 

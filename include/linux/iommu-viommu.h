@@ -110,8 +110,7 @@ struct iommu_viommu *iommu_viommu_alloc(struct device *dev,
 void iommu_viommu_free(struct iommu_viommu *viommu);
 int iommu_vdevice_connect(struct iommu_vdevice *vdev);
 void iommu_vdevice_disconnect(struct iommu_vdevice *vdev);
-bool iommu_viommu_has_dev(const struct iommu_viommu *viommu,
-			  struct device *dev);
+int iommu_viommu_may_attach(struct iommu_domain *domain, struct device *dev);
 struct device *iommu_viommu_find_dev(struct iommu_viommu *viommu, u64 virt_id);
 struct iommu_domain *iommu_viommu_alloc_table(struct iommu_viommu *viommu,
 					      struct device *dev,

@@ -5,6 +5,7 @@
  * table a device uses and which invalidations reached it.
  */
 #include <linux/fault-inject.h>
+#include <linux/iommu-viommu.h>
 #include <linux/log2.h>
 #include <linux/slab.h>
 
@@ -79,6 +80,8 @@ static int mock_pasid_table_attach(struct iommu_pasid_table *table,
 	struct mock_pasid_table_attach *attach;
 	int rc;
 
+	if (table->viommu && table->viommu->iommu_dev != dev->iommu->iommu_dev)
+		return -EINVAL;
 	if (iommufd_should_fail())
 		return -ENOMEM;
 	attach = kzalloc(sizeof(*attach), GFP_KERNEL);

@@ -87,6 +87,19 @@ void iommufd_vdevice_destroy(struct iommufd_object *obj)
 }
 
 /**
+ * iommufd_vdevice_check_attach() - Whether a device may be attached to a HWPT
+ * @idev: Device
+ * @hwpt: Any HWPT that the device is not attached to
+ *
+ * Return: 0, or -ENOENT if the device needs a name that it does not have.
+ */
+int iommufd_vdevice_check_attach(struct iommufd_device *idev,
+				 struct iommufd_hw_pagetable *hwpt)
+{
+	return iommu_viommu_may_attach(hwpt->domain, idev->dev);
+}
+
+/**
  * iommufd_vdevice_unbind() - A device is about to be unbound
  * @idev: Device that no ioctl uses any more
  */

@@ -55,6 +55,10 @@ bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu, u64 addr,
 	u64 pages;
 
 	cmd->data[1] |= addr & CMDQ_TLBI_1_VA_MASK;
+	pages = nr << (size_log2 - tg);
+	/* That is what it is; as a range it would be reserved, with TTL 0 */
+	if (pages == 1)
+		return true;
 
 	if (!(smmu->features & ARM_SMMU_FEAT_RANGE_INV)) {
 		if (nr >= ARM_SMMU_NESTED_MAX_TLBI)
@@ -64,8 +68,6 @@ bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu, u64 addr,
 		return true;
 	}
 
-	/* A range of one page with TTL 0 is reserved */
-	pages = max(nr << (size_log2 - tg), 2ULL);
 	scale = pages > CMDQ_TLBI_RANGE_NUM_MAX + 1 ?
 			fls64((pages - 1) >> 5) : 0;
 	if (scale > ARM_SMMU_NESTED_MAX_SCALE)
@@ -118,6 +120,21 @@ int arm_smmu_nested_check_inv(const struct arm_smmu_device *smmu,
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_nested_check_inv);
 
+/* The command for one page, but for its address */
+static void
+arm_smmu_nested_make_va(const struct iommu_hwpt_pasid_table_invalidate *req,
+			struct arm_smmu_nested_cmd *cmd)
+{
+	if (req->flags & IOMMU_PASID_TABLE_INV_ARCHID) {
+		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_NH_VA);
+		cmd->data[0] |= FIELD_PREP(CMDQ_TLBI_0_ASID, req->archid);
+	} else {
+		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_NH_VAA);
+	}
+	if (req->flags & IOMMU_PASID_TABLE_INV_LEAF)
+		cmd->data[1] |= CMDQ_TLBI_1_LEAF;
+}
+
 /**
  * arm_smmu_nested_make_tlbi() - The command for the IOTLB of one request
  * @smmu: SMMU
@@ -129,23 +146,15 @@ void arm_smmu_nested_make_tlbi(const struct arm_smmu_device *smmu,
 			       const struct iommu_hwpt_pasid_table_invalidate *req,
 			       struct arm_smmu_nested_cmd *cmd)
 {
-	bool asid_valid = req->flags & IOMMU_PASID_TABLE_INV_ARCHID;
-
 	if (req->granularity == IOMMU_PASID_TABLE_INV_ADDR) {
-		arm_smmu_nested_init_cmd(cmd, asid_valid ? CMDQ_OP_TLBI_NH_VA :
-							   CMDQ_OP_TLBI_NH_VAA);
-		if (asid_valid)
-			cmd->data[0] |= FIELD_PREP(CMDQ_TLBI_0_ASID,
-						   req->archid);
-		if (req->flags & IOMMU_PASID_TABLE_INV_LEAF)
-			cmd->data[1] |= CMDQ_TLBI_1_LEAF;
+		arm_smmu_nested_make_va(req, cmd);
 		if (arm_smmu_nested_make_range(smmu, req->addr,
 					       req->granule_log2,
 					       req->nb_granules, cmd))
 			return;
 	}
 
-	if (asid_valid) {
+	if (req->flags & IOMMU_PASID_TABLE_INV_ARCHID) {
 		arm_smmu_nested_init_cmd(cmd, CMDQ_OP_TLBI_NH_ASID);
 		cmd->data[0] |= FIELD_PREP(CMDQ_TLBI_0_ASID, req->archid);
 	} else {
@@ -207,13 +216,21 @@ void arm_smmu_nested_batch_init(struct arm_smmu_device *smmu,
 {
 	batch->cmds.cmdq = &smmu->cmdq;
 	batch->cmds.num = 0;
+	batch->max = CMDQ_BATCH_ENTRIES;
+	if (smmu->options & ARM_SMMU_OPT_CMDQ_FORCE_SYNC)
+		batch->max--;
 	batch->smmu = smmu;
+	batch->unsynced_cfgi = false;
 	batch->unsynced_tlbi = false;
 	batch->error = 0;
 }
 
-static void arm_smmu_nested_batch_issue(struct arm_smmu_nested_batch *batch,
-					bool sync)
+/**
+ * arm_smmu_nested_batch_issue() - Give the commands of a batch to the hardware
+ * @batch: Batch; empty then
+ * @sync: And wait for it
+ */
+void arm_smmu_nested_batch_issue(struct arm_smmu_nested_batch *batch, bool sync)
 {
 	struct arm_smmu_cmdq_batch *cmds = &batch->cmds;
 	int ret;
@@ -222,8 +239,10 @@ static void arm_smmu_nested_batch_issue(struct arm_smmu_nested_batch *batch,
 					  cmds->num, sync);
 	if (ret)
 		batch->error = ret;
-	if (sync)
+	if (sync) {
+		batch->unsynced_cfgi = false;
 		batch->unsynced_tlbi = false;
+	}
 	cmds->num = 0;
 }
 
@@ -232,20 +251,11 @@ static void arm_smmu_nested_batch_add(struct arm_smmu_nested_batch *batch,
 				      const struct arm_smmu_nested_cmd *cmd,
 				      u64 tag)
 {
-	bool force_sync = batch->smmu->options & ARM_SMMU_OPT_CMDQ_FORCE_SYNC;
-	struct arm_smmu_cmdq_batch *cmds = &batch->cmds;
-	u64 offset = 0;
-	u64 *dst;
-	u32 i;
+	u64 word1 = cmd->data[1];
+	u32 left = cmd->count;
 
-	for (i = 0; i < cmd->count; i++) {
-		if (cmds->num == CMDQ_BATCH_ENTRIES - force_sync)
-			arm_smmu_nested_batch_issue(batch, force_sync);
-		dst = &cmds->cmds[cmds->num++ * CMDQ_ENT_DWORDS];
-		dst[0] = cmd->data[0] | tag;
-		dst[1] = cmd->data[1] + offset;
-		offset += cmd->stride;
-	}
+	for (; left; left--, word1 += cmd->stride)
+		arm_smmu_nested_batch_push(batch, cmd->data[0] | tag, word1);
 }
 
 /**
@@ -258,9 +268,9 @@ void arm_smmu_nested_batch_add_tlbi(struct arm_smmu_nested_batch *batch,
 				    const struct arm_smmu_nested_cmd *cmd,
 				    u16 vmid)
 {
+	arm_smmu_nested_batch_begin_tlbi(batch);
 	arm_smmu_nested_batch_add(batch, cmd,
 				  FIELD_PREP(CMDQ_TLBI_0_VMID, vmid));
-	batch->unsynced_tlbi = true;
 }
 
 static void arm_smmu_nested_batch_add_sids(struct arm_smmu_nested_batch *batch,
@@ -275,13 +285,21 @@ static void arm_smmu_nested_batch_add_sids(struct arm_smmu_nested_batch *batch,
 						     master->streams[i].id));
 }
 
+static void arm_smmu_nested_batch_add_cfgi(struct arm_smmu_nested_batch *batch,
+					   const struct arm_smmu_nested_cmd *cmd,
+					   const struct arm_smmu_master *master)
+{
+	arm_smmu_nested_batch_add_sids(batch, cmd, master);
+	batch->unsynced_cfgi = true;
+}
+
 static void arm_smmu_nested_batch_add_atc(struct arm_smmu_nested_batch *batch,
 					  const struct arm_smmu_nested_cmd *cmd,
 					  const struct arm_smmu_nested_master *nested)
 {
 	if (!READ_ONCE(nested->ats))
 		return;
-	if (batch->unsynced_tlbi)
+	if (batch->unsynced_cfgi || batch->unsynced_tlbi)
 		arm_smmu_nested_batch_issue(batch, true);
 	arm_smmu_nested_batch_add_sids(batch, cmd, nested->master);
 }
@@ -309,7 +327,7 @@ void arm_smmu_nested_batch_add_dev(struct arm_smmu_nested_batch *batch,
 		if (atc)
 			arm_smmu_nested_batch_add_atc(batch, cmd, nested);
 		else
-			arm_smmu_nested_batch_add_sids(batch, cmd, master);
+			arm_smmu_nested_batch_add_cfgi(batch, cmd, master);
 	}
 	up_read(&parent->nested_sem);
 }
@@ -327,43 +345,66 @@ int arm_smmu_nested_batch_sync(struct arm_smmu_nested_batch *batch)
 	return batch->error;
 }
 
+/* Add the TLBIs for @nr requests that differ in their ranges only */
+static void
+arm_smmu_nested_batch_add_tlbis(struct arm_smmu_nested_batch *batch,
+				const struct iommu_hwpt_pasid_table_invalidate *req,
+				int nr, u16 vmid)
+{
+	u64 tag = FIELD_PREP(CMDQ_TLBI_0_VMID, vmid);
+	struct arm_smmu_nested_cmd page, cmd;
+
+	arm_smmu_nested_batch_begin_tlbi(batch);
+	arm_smmu_nested_make_va(req, &page);
+	for (; nr; nr--, req++) {
+		if (req->granule_log2 == 12 && req->nb_granules == 1) {
+			arm_smmu_nested_batch_push(batch, page.data[0] | tag,
+						   page.data[1] | req->addr);
+			continue;
+		}
+		arm_smmu_nested_make_tlbi(batch->smmu, req, &cmd);
+		arm_smmu_nested_batch_add(batch, &cmd, tag);
+	}
+}
+
+/* Do @nr requests that differ in their ranges only */
 static int
-arm_smmu_nested_inv_one(struct iommu_pasid_table *table,
-			const struct iommu_hwpt_pasid_table_invalidate *req,
-			struct arm_smmu_nested_batch *batch)
+arm_smmu_nested_inv_run(struct iommu_pasid_table *table,
+			const struct iommu_hwpt_pasid_table_invalidate *reqs,
+			int nr, struct arm_smmu_nested_batch *batch)
 {
 	struct arm_smmu_domain *parent = to_smmu_domain(table->parent);
-	struct arm_smmu_nested_cmd tlbi, cfgi, atc;
 	struct arm_smmu_nested_master *nested;
-	int ret;
+	struct arm_smmu_nested_cmd cmd;
+	u32 caches = reqs->caches;
+	int i, ret;
 
 	lockdep_assert_held_read(&parent->nested_sem);
 
-	ret = arm_smmu_nested_check_inv(parent->smmu, req);
+	ret = arm_smmu_nested_check_inv(parent->smmu, reqs);
 	if (ret)
 		return ret;
 	/* Only a table that translates puts anything into these caches */
 	if (table->config.config != IOMMU_PASID_TABLE_TRANSLATE)
 		return 0;
-	if (req->caches & IOMMU_PASID_TABLE_INV_IOTLB)
-		arm_smmu_nested_make_tlbi(parent->smmu, req, &tlbi);
-	if (req->caches & IOMMU_PASID_TABLE_INV_PASID_CACHE)
-		arm_smmu_nested_make_cfgi(req, &cfgi);
-	if (req->caches & IOMMU_PASID_TABLE_INV_DEV_TLB)
-		arm_smmu_nested_make_atc(req, &atc);
 
 	/* From the descriptor outwards: each cache is filled from the ones before */
 	list_for_each_entry(nested, &parent->nested, elm) {
 		if (nested->table != table)
 			continue;
-		if (req->caches & IOMMU_PASID_TABLE_INV_PASID_CACHE)
-			arm_smmu_nested_batch_add_sids(batch, &cfgi,
+		if (caches & IOMMU_PASID_TABLE_INV_PASID_CACHE) {
+			arm_smmu_nested_make_cfgi(reqs, &cmd);
+			arm_smmu_nested_batch_add_cfgi(batch, &cmd,
 						       nested->master);
-		if (req->caches & IOMMU_PASID_TABLE_INV_IOTLB)
-			arm_smmu_nested_batch_add_tlbi(batch, &tlbi,
-						       nested->vmid->id);
-		if (req->caches & IOMMU_PASID_TABLE_INV_DEV_TLB)
-			arm_smmu_nested_batch_add_atc(batch, &atc, nested);
+		}
+		if (caches & IOMMU_PASID_TABLE_INV_IOTLB)
+			arm_smmu_nested_batch_add_tlbis(batch, reqs, nr,
+							nested->vmid->id);
+		for (i = 0; caches & IOMMU_PASID_TABLE_INV_DEV_TLB && i < nr;
+		     i++) {
+			arm_smmu_nested_make_atc(&reqs[i], &cmd);
+			arm_smmu_nested_batch_add_atc(batch, &cmd, nested);
+		}
 	}
 	return 0;
 }
@@ -375,8 +416,9 @@ arm_smmu_nested_inv_one(struct iommu_pasid_table *table,
  * @done: Returns how many are complete
  *
  * Commands go out in batches of a fixed size and the call waits once, so neither
- * memory nor the number of CMD_SYNCs grows with the number of requests. Devices
- * with ATS are the exception: their invalidations follow completed TLBIs.
+ * memory nor the number of CMD_SYNCs grows with the number of requests. What one
+ * cache is refilled from is the exception: TLBIs follow a completed CFGI_CD, and
+ * ATC_INVs follow both.
  *
  * Return: 0 or an errno of struct iommu_hwpt_pasid_table_invalidate.
  */
@@ -384,19 +426,20 @@ int arm_smmu_nested_cache_invalidate(struct iommu_pasid_table *table,
 				     struct iommu_inv_iter *iter, u32 *done)
 {
 	struct arm_smmu_domain *parent = to_smmu_domain(table->parent);
-	struct arm_smmu_nested_batch batch;
+	struct arm_smmu_nested_batch batch __uninitialized;
 	int i, nr, ret = 0, sync_ret;
 	u32 added = 0;
 
 	arm_smmu_nested_batch_init(parent->smmu, &batch);
 	while (!ret && (nr = iommu_inv_next(iter)) > 0) {
 		down_read(&parent->nested_sem);
-		for (i = 0; i < nr; i++) {
-			ret = arm_smmu_nested_inv_one(table, &iter->reqs[i],
+		for (i = 0; i < nr; i += iter->runs[i].len) {
+			ret = arm_smmu_nested_inv_run(table, &iter->reqs[i],
+						      iter->runs[i].len,
 						      &batch);
 			if (ret)
 				break;
-			added += iter->merged[i];
+			added += iter->runs[i].merged;
 		}
 		up_read(&parent->nested_sem);
 	}
@@ -415,7 +458,7 @@ int arm_smmu_nested_cache_invalidate(struct iommu_pasid_table *table,
  */
 void arm_smmu_nested_inv_vmid(struct arm_smmu_device *smmu, u16 vmid)
 {
-	struct arm_smmu_nested_batch batch;
+	struct arm_smmu_nested_batch batch __uninitialized;
 	struct arm_smmu_nested_cmd cmd;
 
 	arm_smmu_nested_init_cmd(&cmd, CMDQ_OP_TLBI_NH_ALL);
@@ -451,7 +494,7 @@ static void arm_smmu_nested_inv_all(struct arm_smmu_domain *parent,
 				    bool atc)
 {
 	struct arm_smmu_nested_master *nested;
-	struct arm_smmu_nested_batch batch;
+	struct arm_smmu_nested_batch batch __uninitialized;
 	unsigned long flags;
 
 	arm_smmu_nested_batch_init(parent->smmu, &batch);

@@ -413,10 +413,6 @@ static int arm_smmu_attach_pasid_table(struct iommu_pasid_table *table,
 	/* PASIDs of the host and of the guest cannot share a table */
 	if (arm_smmu_ssids_in_use(&master->cd_table))
 		return -EBUSY;
-	if (table->viommu &&
-	    table->config.config == IOMMU_PASID_TABLE_TRANSLATE &&
-	    !iommu_viommu_has_dev(table->viommu, dev))
-		return -ENOENT;
 	if (arm_smmu_nested_stalls(master, table)) {
 		ret = arm_smmu_nested_iopf_on(master);
 		if (ret)
@@ -503,7 +499,18 @@ bool arm_smmu_nested_event(struct arm_smmu_device *smmu, const u64 *evt)
 		taken = true;
 	}
 	mutex_unlock(&smmu->streams_mutex);
+	/* The thread goes on for as long as the guest has events for it */
+	cond_resched();
 	return taken;
+}
+
+/* A stalled fault is looked up and reported with streams_mutex held */
+static void arm_smmu_nested_drain_faults(struct device *dev)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+
+	mutex_lock(&master->smmu->streams_mutex);
+	mutex_unlock(&master->smmu->streams_mutex);
 }
 
 const struct iommu_pasid_table_ops arm_smmu_pasid_table_ops = {
@@ -512,4 +519,5 @@ const struct iommu_pasid_table_ops arm_smmu_pasid_table_ops = {
 	.attach = arm_smmu_attach_pasid_table,
 	.detach = arm_smmu_detach_pasid_table,
 	.cache_invalidate = arm_smmu_nested_cache_invalidate,
+	.drain_faults = arm_smmu_nested_drain_faults,
 };

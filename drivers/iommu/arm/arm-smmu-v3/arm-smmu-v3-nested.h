@@ -79,12 +79,16 @@ struct arm_smmu_nested_cmd {
  * struct arm_smmu_nested_batch - Commands of one invalidation, of a fixed number
  * @cmds: Those that are not issued yet
  * @smmu: SMMU
+ * @max: Number of commands to issue at once
+ * @unsynced_cfgi: A CD that a TLB could be refilled through is not invalid yet
  * @unsynced_tlbi: Something that an ATC could be refilled from is not invalid yet
  * @error: Of commands that are issued
  */
 struct arm_smmu_nested_batch {
 	struct arm_smmu_cmdq_batch cmds;
 	struct arm_smmu_device *smmu;
+	u32 max;
+	bool unsynced_cfgi;
 	bool unsynced_tlbi;
 	int error;
 };
@@ -111,6 +115,8 @@ bool arm_smmu_nested_make_range(const struct arm_smmu_device *smmu, u64 addr,
 				struct arm_smmu_nested_cmd *cmd);
 void arm_smmu_nested_batch_init(struct arm_smmu_device *smmu,
 				struct arm_smmu_nested_batch *batch);
+void arm_smmu_nested_batch_issue(struct arm_smmu_nested_batch *batch,
+				 bool sync);
 void arm_smmu_nested_batch_add_tlbi(struct arm_smmu_nested_batch *batch,
 				    const struct arm_smmu_nested_cmd *cmd,
 				    u16 vmid);
@@ -131,6 +137,32 @@ static inline void arm_smmu_nested_inv_stage2(struct arm_smmu_domain *parent,
 {
 	if (parent->nest_parent)
 		__arm_smmu_nested_inv_stage2(parent, ipa, size);
+}
+
+/* Add a command that is complete */
+static inline void
+arm_smmu_nested_batch_push(struct arm_smmu_nested_batch *batch, u64 word0,
+			   u64 word1)
+{
+	struct arm_smmu_cmdq_batch *cmds = &batch->cmds;
+	u64 *cmd;
+
+	/* Fewer than fit: the SMMU wants a CMD_SYNC with each batch */
+	if (cmds->num == batch->max)
+		arm_smmu_nested_batch_issue(batch,
+					    batch->max < CMDQ_BATCH_ENTRIES);
+	cmd = &cmds->cmds[cmds->num++ * CMDQ_ENT_DWORDS];
+	cmd[0] = word0;
+	cmd[1] = word1;
+}
+
+/* TLBIs come next: a TLB must not be refilled through what they follow */
+static inline void
+arm_smmu_nested_batch_begin_tlbi(struct arm_smmu_nested_batch *batch)
+{
+	if (batch->unsynced_cfgi)
+		arm_smmu_nested_batch_issue(batch, true);
+	batch->unsynced_tlbi = true;
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

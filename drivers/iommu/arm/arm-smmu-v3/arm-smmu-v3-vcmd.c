@@ -20,16 +20,19 @@
  * @next: The second word that one more would have, or 0
  * @step: Distance of their addresses in bytes
  * @granules: That one of them covers, 0 if it is not by address
+ * @page: The first word of what serves one of them, 0 if that is not a command of
+ *        a single address
  * @count: Number of commands, 0 if there is no run
  *
- * They become one command. Those without a granule are taken to be of 4 KiB, the
- * distance that they are joined at.
+ * They become one command, or one for each granule that they may be meant for.
+ * Those that name none are joined at a distance of 4 KiB.
  */
 struct arm_smmu_vcmd_run {
 	u64 first[CMDQ_ENT_DWORDS];
 	u64 next;
 	u64 step;
 	u64 granules;
+	u64 page;
 	u32 count;
 };
 
@@ -249,6 +252,53 @@ static int arm_smmu_vcmd_add_stream(struct arm_smmu_viommu *viommu,
 	return dev ? 0 : -EIO;
 }
 
+/* What arm_smmu_vcmd_make() would make of a single page */
+static __always_inline void
+arm_smmu_vcmd_flush_page(const struct arm_smmu_vcmd_run *run,
+			 struct arm_smmu_nested_batch *batch)
+{
+	arm_smmu_nested_batch_begin_tlbi(batch);
+	arm_smmu_nested_batch_push(batch, run->page,
+				   run->first[1] & (CMDQ_TLBI_1_LEAF |
+						    CMDQ_TLBI_1_VA_MASK));
+}
+
+/*
+ * A command of a single address drops translations of every granule, but a range
+ * need not drop those of another granule than its own. Which one the guest uses
+ * only the guest knows, so each has a range of its own.
+ */
+static void arm_smmu_vcmd_flush_addresses(struct arm_smmu_viommu *viommu,
+					  const struct arm_smmu_vcmd_run *run,
+					  struct arm_smmu_nested_batch *batch)
+{
+	u64 first = run->first[1] & CMDQ_TLBI_1_VA_MASK;
+	u64 last = first + (((u64)run->count << 12) - 1);
+	u64 from[CMDQ_ENT_DWORDS] = { run->first[0] };
+	struct arm_smmu_nested_cmd cmd;
+	unsigned int granule;
+	u64 start;
+
+	for (granule = 12; granule <= 16; granule += 2) {
+		if (!(viommu->smmu->pgsize_bitmap & BIT_ULL(granule)))
+			continue;
+		start = first & (U64_MAX << granule);
+		from[1] = start | (run->first[1] & CMDQ_TLBI_1_LEAF) |
+			  FIELD_PREP(CMDQ_TLBI_1_TG, (granule - 10) / 2);
+		arm_smmu_vcmd_make(viommu->smmu, from,
+				   ((last - start) >> granule) + 1, &cmd);
+		arm_smmu_nested_batch_add_tlbi(batch, &cmd, viommu->vmid->id);
+	}
+}
+
+/* Whether @run is of more than one address, and ranges are to be had */
+static bool arm_smmu_vcmd_run_of_addresses(const struct arm_smmu_viommu *viommu,
+					   const struct arm_smmu_vcmd_run *run)
+{
+	return run->count > 1 && !FIELD_GET(CMDQ_TLBI_1_TG, run->first[1]) &&
+	       viommu->smmu->features & ARM_SMMU_FEAT_RANGE_INV;
+}
+
 static void arm_smmu_vcmd_flush(struct arm_smmu_viommu *viommu,
 				struct arm_smmu_vcmd_run *run,
 				struct arm_smmu_nested_batch *batch)
@@ -257,9 +307,15 @@ static void arm_smmu_vcmd_flush(struct arm_smmu_viommu *viommu,
 
 	if (!run->count)
 		return;
-	arm_smmu_vcmd_make(viommu->smmu, run->first,
-			   run->granules * run->count, &cmd);
-	arm_smmu_nested_batch_add_tlbi(batch, &cmd, viommu->vmid->id);
+	if (run->page && run->count == 1) {
+		arm_smmu_vcmd_flush_page(run, batch);
+	} else if (arm_smmu_vcmd_run_of_addresses(viommu, run)) {
+		arm_smmu_vcmd_flush_addresses(viommu, run, batch);
+	} else {
+		arm_smmu_vcmd_make(viommu->smmu, run->first,
+				   run->granules * run->count, &cmd);
+		arm_smmu_nested_batch_add_tlbi(batch, &cmd, viommu->vmid->id);
+	}
 	run->count = 0;
 }
 
@@ -272,16 +328,22 @@ static void arm_smmu_vcmd_advance(struct arm_smmu_vcmd_run *run, u64 word1)
 	run->count++;
 }
 
-static void arm_smmu_vcmd_start(struct arm_smmu_vcmd_run *run, const u64 *cmd)
+static void arm_smmu_vcmd_start(const struct arm_smmu_viommu *viommu,
+				struct arm_smmu_vcmd_run *run, const u64 *cmd)
 {
 	run->first[0] = cmd[0];
 	run->first[1] = cmd[1];
 	run->granules = 0;
+	run->page = 0;
 	if (arm_smmu_vcmd_by_address(cmd)) {
 		run->granules = 1;
 		if (FIELD_GET(CMDQ_TLBI_1_TG, cmd[1]))
 			run->granules = (FIELD_GET(CMDQ_TLBI_0_NUM, cmd[0]) + 1)
 					<< FIELD_GET(CMDQ_TLBI_0_SCALE, cmd[0]);
+		else
+			run->page = (cmd[0] & (CMDQ_0_OP | CMDQ_TLBI_0_ASID)) |
+				    FIELD_PREP(CMDQ_TLBI_0_VMID,
+					       viommu->vmid->id);
 	}
 	run->step = run->granules << arm_smmu_vcmd_granule(cmd[1]);
 	arm_smmu_vcmd_advance(run, cmd[1]);
@@ -296,11 +358,34 @@ static int arm_smmu_vcmd_add(struct arm_smmu_viommu *viommu, const u64 *cmd,
 	ret = arm_smmu_vcmd_check(viommu->smmu, cmd);
 	if (ret)
 		return ret;
-	arm_smmu_vcmd_flush(viommu, run, batch);
+	if (run->count)
+		arm_smmu_vcmd_flush(viommu, run, batch);
 	if (arm_smmu_vcmd_by_stream(cmd))
 		return arm_smmu_vcmd_add_stream(viommu, cmd, batch);
-	arm_smmu_vcmd_start(run, cmd);
+	arm_smmu_vcmd_start(viommu, run, cmd);
 	return 0;
+}
+
+/* Whether @cmd and the first one of @run are of a page each, and differ in which */
+static bool arm_smmu_vcmd_same_kind(const u64 *cmd,
+				    const struct arm_smmu_vcmd_run *run)
+{
+	return run->page && cmd[0] == run->first[0] &&
+	       !((cmd[1] ^ run->first[1]) & ~CMDQ_TLBI_1_VA_MASK);
+}
+
+/* Another page of the kind that @run is of: its address needs no check */
+static void arm_smmu_vcmd_add_page(struct arm_smmu_viommu *viommu, u64 word1,
+				   struct arm_smmu_vcmd_run *run,
+				   struct arm_smmu_nested_batch *batch)
+{
+	if (run->count == 1)
+		arm_smmu_vcmd_flush_page(run, batch);
+	else
+		arm_smmu_vcmd_flush(viommu, run, batch);
+	run->first[1] = word1;
+	run->count = 0;
+	arm_smmu_vcmd_advance(run, word1);
 }
 
 /* Whether @cmd is the next one of @run: all but its address is checked then */
@@ -326,12 +411,14 @@ int arm_smmu_viommu_cache_invalidate(struct iommu_viommu *core,
 				     struct iommu_cmd_iter *iter, u32 *done)
 {
 	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core);
-	struct arm_smmu_vcmd_run run = {};
-	struct arm_smmu_nested_batch batch;
+	struct arm_smmu_vcmd_run run __uninitialized;
+	struct arm_smmu_nested_batch batch __uninitialized;
 	int i, nr, ret = 0, sync_ret;
 	u64 cmd[CMDQ_ENT_DWORDS];
 	u32 added = 0;
 
+	run.count = 0;
+	run.page = 0;
 	arm_smmu_nested_batch_init(viommu->smmu, &batch);
 	while (!ret && (nr = iommu_cmd_next(iter)) > 0) {
 		for (i = 0; i < nr; i++) {
@@ -339,6 +426,11 @@ int arm_smmu_viommu_cache_invalidate(struct iommu_viommu *core,
 			cmd[1] = le64_to_cpu(iter->cmds[2 * i + 1]);
 			if (arm_smmu_vcmd_follows(cmd, &run)) {
 				arm_smmu_vcmd_advance(&run, cmd[1]);
+				continue;
+			}
+			if (arm_smmu_vcmd_same_kind(cmd, &run)) {
+				arm_smmu_vcmd_add_page(viommu, cmd[1], &run,
+						       &batch);
 				continue;
 			}
 			ret = arm_smmu_vcmd_add(viommu, cmd, &run, &batch);
@@ -355,3 +447,4 @@ int arm_smmu_viommu_cache_invalidate(struct iommu_viommu *core,
 	*done = added;
 	return ret ?: nr;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_viommu_cache_invalidate);

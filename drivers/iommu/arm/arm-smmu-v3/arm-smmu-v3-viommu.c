@@ -74,7 +74,7 @@ int arm_smmu_viommu_parse_vste(const struct iommu_hwpt_arm_smmuv3 *vste,
 
 	switch (FIELD_GET(STRTAB_STE_0_CFG, ste0)) {
 	case STRTAB_STE_0_CFG_ABORT:
-		return 0;
+		break;
 	case STRTAB_STE_0_CFG_BYPASS:
 		config->config = IOMMU_PASID_TABLE_BYPASS;
 		break;
