@@ -40,6 +40,9 @@ refresh: ## take edits in the tree back into overlay and queue; PATCH=name.patch
 image: deps ## build the test kernels and print their paths
 	@for kernel in arm64-test arm64-debug x86-test; do harness/kernel $$kernel || exit; done
 
+bench: deps ## what nesting costs: instructions per command, calls per second, a chart
+	@harness/bench
+
 coverage: deps ## line coverage of the new kernel files
 	@harness/coverage
 
@@ -47,4 +50,4 @@ deps:
 	@harness/deps
 
 .PHONY: help demo test test-kunit test-mock test-arm64 run check bisect series tree refresh \
-	image coverage deps
+	image bench coverage deps

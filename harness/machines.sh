@@ -26,10 +26,16 @@ devices() {
 
 machine() {
 	acpi_override=
+	local cpus=2
 	case $1 in
 	acpi)	# the full machine, as firmware of a coherent SMMU describes it
 		virt 3 nested
 		qemu+=(-bios "$uefi")
+		acpi_override=yes ;;
+	acpi-count)	# the same with one CPU whose clock counts its instructions
+		virt 3 nested
+		cpus=1
+		qemu+=(-bios "$uefi" -icount "shift=0,sleep=off")
 		acpi_override=yes ;;
 	acpi-nocanwbs)	# firmware that does not promise coherent DMA
 		virt 3 nested
@@ -53,5 +59,5 @@ machine() {
 	*)	die "no machine '$1' in harness/machines.sh" ;;
 	esac
 	devices
-	qemu+=(-m "${memory:-1G}" -smp 2 -nographic -no-reboot -net none)
+	qemu+=(-m "${memory:-1G}" -smp "$cpus" -nographic -no-reboot -net none)
 }

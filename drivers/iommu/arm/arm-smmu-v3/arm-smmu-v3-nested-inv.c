@@ -271,6 +271,7 @@ void arm_smmu_nested_batch_add_tlbi(struct arm_smmu_nested_batch *batch,
 	arm_smmu_nested_batch_begin_tlbi(batch);
 	arm_smmu_nested_batch_add(batch, cmd,
 				  FIELD_PREP(CMDQ_TLBI_0_VMID, vmid));
+	batch->unsynced_tlbi = true;
 }
 
 static void arm_smmu_nested_batch_add_sids(struct arm_smmu_nested_batch *batch,
@@ -365,6 +366,7 @@ arm_smmu_nested_batch_add_tlbis(struct arm_smmu_nested_batch *batch,
 		arm_smmu_nested_make_tlbi(batch->smmu, req, &cmd);
 		arm_smmu_nested_batch_add(batch, &cmd, tag);
 	}
+	batch->unsynced_tlbi = true;
 }
 
 /* Do @nr requests that differ in their ranges only */

@@ -162,7 +162,6 @@ arm_smmu_nested_batch_begin_tlbi(struct arm_smmu_nested_batch *batch)
 {
 	if (batch->unsynced_cfgi)
 		arm_smmu_nested_batch_issue(batch, true);
-	batch->unsynced_tlbi = true;
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -907,7 +907,7 @@ static void vcmd_test_issue_runs(struct kunit *test)
 	struct vcmd_test *vt = test->priv;
 	unsigned int nr;
 
-	for (nr = 2; nr < 1000; nr += nr / 2) {
+	for (nr = 2; nr < 300; nr += nr / 2) {
 		/* In each granule there is */
 		test_run(test, va, 0, TEST_PAGE, nr, 3);
 		test_run(test, va, 0xdeadbeef000, TEST_PAGE, nr, 3);
@@ -1124,18 +1124,54 @@ static void vcmd_test_issue_order(struct kunit *test)
 static void vcmd_test_issue_long(struct kunit *test)
 {
 	struct vcmd_test *vt = test->priv;
-	unsigned int i, force_sync;
+	unsigned int i, n, force_sync;
 
 	for (force_sync = 0; force_sync < 2; force_sync++) {
 		if (force_sync)
 			vt->smmu.options |= ARM_SMMU_OPT_CMDQ_FORCE_SYNC;
 		vt->nr_in = 0;
-		for (i = 0; i < 1500; i++)
+		for (i = 0; i < 400; i++)
 			test_add(vt, HW_OP_TLBI_NH_VA, (u64)i * 2 * TEST_PAGE);
 		test_all_done(test);
-		KUNIT_ASSERT_EQ(test, vt->nr_out, 1500);
+		KUNIT_ASSERT_EQ(test, vt->nr_out, 400);
 		KUNIT_ASSERT_EQ(test, vt->syncs, force_sync ?
-				DIV_ROUND_UP(1500, BITS_PER_LONG - 1) : 1);
+				DIV_ROUND_UP(400, BITS_PER_LONG - 1) : 1);
+		test_all_dropped(test);
+	}
+	/* A TLBI that starts the next batch is not complete for an ATC_INV */
+	for (n = BITS_PER_LONG - 3; n < BITS_PER_LONG + 3; n++) {
+		vt->nr_in = 0;
+		for (i = 0; i < n; i++)
+			test_add(vt, HW_OP_TLBI_NH_VA, (u64)i * 2 * TEST_PAGE);
+		test_add(vt, HW_OP_ATC_INV, HW_ATC1_SIZE_ALL);
+		test_all_done(test);
+	}
+}
+
+/* A CMD_SYNC in between does not complete what comes after it */
+static void vcmd_test_issue_long_order(struct kunit *test)
+{
+	static const u8 counts[] = { 1, 2, 31, 61, 62, 63, 64, 65, 66, 100, 125,
+				     126, 127, 128, 129, 189, 190, 191, 192 };
+	struct vcmd_test *vt = test->priv;
+	unsigned int n, nr, i, step;
+
+	for (n = 0; n < 2 * 2 * 2 * ARRAY_SIZE(counts); n++) {
+		nr = counts[n / 8];
+		/* One by one, or a run that is repeated without ranges */
+		step = n & 1 ? TEST_PAGE : 2 * TEST_PAGE;
+		vt->smmu.features = ARM_SMMU_FEAT_ATS;
+		if (n & 2)
+			vt->smmu.features |= ARM_SMMU_FEAT_RANGE_INV;
+		vt->smmu.options = n & 4 ? ARM_SMMU_OPT_CMDQ_FORCE_SYNC : 0;
+		vt->nr_in = 0;
+		for (i = 0; i < nr; i++)
+			test_add(vt, HW_OP_TLBI_NH_VA, (u64)i * step);
+		test_add(vt, HW_OP_ATC_INV, HW_ATC1_SIZE_ALL);
+		for (i = 0; i < nr; i++)
+			test_add(vt, HW_OP_CFGI_CD_ALL, 0);
+		test_add(vt, HW_OP_TLBI_NH_ALL, 0);
+		test_all_done(test);
 		test_all_dropped(test);
 	}
 }
@@ -1156,6 +1192,7 @@ static struct kunit_case vcmd_test_cases[] = {
 	KUNIT_CASE(vcmd_test_issue_streams),
 	KUNIT_CASE(vcmd_test_issue_order),
 	KUNIT_CASE(vcmd_test_issue_long),
+	KUNIT_CASE(vcmd_test_issue_long_order),
 	{},
 };
 

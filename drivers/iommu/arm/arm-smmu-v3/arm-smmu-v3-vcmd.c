@@ -261,6 +261,7 @@ arm_smmu_vcmd_flush_page(const struct arm_smmu_vcmd_run *run,
 	arm_smmu_nested_batch_push(batch, run->page,
 				   run->first[1] & (CMDQ_TLBI_1_LEAF |
 						    CMDQ_TLBI_1_VA_MASK));
+	batch->unsynced_tlbi = true;
 }
 
 /*

@@ -985,7 +985,7 @@ static void *race_punch(void *arg)
 }
 
 /* Pages leave the file while they are pinned */
-TEST_F(map_file, race)
+TEST_F_TIMEOUT(map_file, race, 120)
 {
 	static void *(*const threads[])(void *) = { race_map, race_map,
 						    race_punch };
@@ -1006,7 +1006,9 @@ TEST_F(map_file, race)
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
 		ASSERT_EQ(0,
 			  pthread_create(&thread[i], NULL, threads[i], &race));
-	sleep(2);
+	/* Two seconds, or as long as a slow machine takes to get anywhere */
+	for (i = 0; i < 600 && (i < 20 || READ_SHARED(race.mapped) < 20); i++)
+		usleep(100000);
 	WRITE_SHARED(race.stop, true);
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
 		ASSERT_EQ(0, pthread_join(thread[i], NULL));

@@ -676,7 +676,9 @@ TEST_F(pasid_table, bad_alloc)
 	ASSERT_ALLOC(EINVAL, in.cmd.size = 8);
 	ASSERT_ALLOC(EOPNOTSUPP, in.cmd.__reserved = 1);
 	for (flag = 1; flag; flag <<= 1)
-		ASSERT_ALLOC(EOPNOTSUPP, in.cmd.flags = flag);
+		ASSERT_ALLOC(flag == IOMMU_HWPT_FAULT_ID_VALID ? ENOENT :
+								 EOPNOTSUPP,
+			     in.cmd.flags = flag);
 	ASSERT_ALLOC(ENOENT, in.cmd.dev_id = 0x7fffffff);
 	ASSERT_ALLOC(ENOENT, in.cmd.dev_id = self->parent_id[0]);
 	ASSERT_ALLOC(ENOENT, in.cmd.dev_id = self->stdev_id[0]);

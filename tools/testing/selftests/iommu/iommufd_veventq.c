@@ -15,7 +15,7 @@
 
 #define VIRT_ID 5
 #define DEPTH 4
-#define MAX_DEPTH (1U << 19)
+#define MAX_DEPTH 524288U
 
 struct record {
 	struct iommufd_vevent_header header;
@@ -57,12 +57,13 @@ FIXTURE_TEARDOWN(event_queue)
 }
 
 /* Events with these numbers as values, too */
-#define EVENTS(value, count)                                                \
-	({                                                                  \
-		__u32 _reported;                                            \
-		ASSERT_EQ(0, events(self->env.fd, self->env.dev_id[0],      \
-				    value, count, &_reported));             \
-		ASSERT_EQ(count, _reported);                                \
+#define EVENTS(value, count)                                           \
+	({                                                             \
+		__u32 _count = count;                                  \
+		__u32 _reported;                                       \
+		ASSERT_EQ(0, events(self->env.fd, self->env.dev_id[0], \
+				    value, _count, &_reported));       \
+		ASSERT_EQ(_count, _reported);                          \
 	})
 
 /* The next thing to read is this event, or says that this one was lost */
@@ -141,20 +142,21 @@ TEST_F(event_queue, alloc)
 	ASSERT_LE(0, lowest);
 	ASSERT_EQ(0, close(lowest));
 
-#define ASSERT_QUEUE(_error, statement)                                     \
-	({                                                                  \
-		in = good;                                                  \
-		statement;                                                  \
-		ASSERT_EQ(_error, call(env->fd, IOMMU_VEVENTQ_ALLOC, &in)); \
-		if (!_error) {                                              \
-			ASSERT_EQ(lowest, in.cmd.out_veventq_fd);           \
-			ASSERT_EQ(FD_CLOEXEC, fcntl(lowest, F_GETFD));      \
-			ASSERT_EQ(0, close(lowest));                        \
-		}                                                           \
-		ASSERT_EQ(_error ? ENOENT : 0,                              \
-			  destroy(env->fd, in.cmd.out_veventq_id));         \
+#define ASSERT_QUEUE(_error, statement)                                  \
+	({                                                               \
+		int _rc = _error;                                        \
+		in = good;                                               \
+		statement;                                               \
+		ASSERT_EQ(_rc, call(env->fd, IOMMU_VEVENTQ_ALLOC, &in)); \
+		if (!_rc) {                                              \
+			ASSERT_EQ(lowest, in.cmd.out_veventq_fd);        \
+			ASSERT_EQ(FD_CLOEXEC, fcntl(lowest, F_GETFD));   \
+			ASSERT_EQ(0, close(lowest));                     \
+		}                                                        \
+		ASSERT_EQ(_rc ? ENOENT : 0,                              \
+			  destroy(env->fd, in.cmd.out_veventq_id));      \
 	})
-	ASSERT_QUEUE(0, );
+	ASSERT_QUEUE(0, in = good);
 	ASSERT_QUEUE(0, in.cmd.size = 28; in.cmd.__reserved = 1);
 	ASSERT_QUEUE(0, in.cmd.size = sizeof(in));
 	ASSERT_QUEUE(E2BIG, in.cmd.size = sizeof(in); in.tail[15] = 1);
@@ -180,7 +182,7 @@ TEST_F(event_queue, alloc)
 	ASSERT_NE(NULL, page);
 	ASSERT_EQ(EFAULT, call(env->fd, IOMMU_VEVENTQ_ALLOC, page));
 	ASSERT_EQ(0, munmap(page, PAGE_SIZE));
-	ASSERT_QUEUE(0, );
+	ASSERT_QUEUE(0, in = good);
 
 	/* No file is to be had */
 	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
@@ -191,7 +193,7 @@ TEST_F(event_queue, alloc)
 	file = call(env->fd, IOMMU_VEVENTQ_ALLOC, &in);
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	ASSERT_EQ(EMFILE, file);
-	ASSERT_QUEUE(0, );
+	ASSERT_QUEUE(0, in = good);
 #undef ASSERT_QUEUE
 	ASSERT_EQ(0, destroy(env->fd, viommu_id));
 }
@@ -707,7 +709,7 @@ TEST_F(event_queue, where_to)
 TEST_F(event_queue, any_table)
 {
 	struct viommu_env *env = &self->env;
-	__u32 config, id, sequence = 0;
+	__u32 config, id = 0, sequence = 0;
 
 	for (config = IOMMU_PASID_TABLE_TRANSLATE;
 	     config <= IOMMU_PASID_TABLE_ABORT; config++) {

@@ -56,16 +56,17 @@ TEST_F(viommu_objects, alloc)
 	ASSERT_EQ(0, vtable_alloc(env->fd, env->dev_id[0], env->viommu_id,
 				  IOMMU_PASID_TABLE_ABORT, &table_id));
 
-#define ASSERT_ALLOC(_error, statement)                                       \
-	({                                                                    \
-		in = good;                                                    \
-		statement;                                                    \
-		ASSERT_EQ(_error, call(env->fd, IOMMU_VIOMMU_ALLOC, &in));    \
-		/* An ID comes only with success */                           \
-		ASSERT_EQ(_error ? ENOENT : 0,                                \
-			  destroy(env->fd, in.cmd.out_viommu_id));            \
+#define ASSERT_ALLOC(_error, statement)                                 \
+	({                                                              \
+		int _rc = _error;                                       \
+		in = good;                                              \
+		statement;                                              \
+		ASSERT_EQ(_rc, call(env->fd, IOMMU_VIOMMU_ALLOC, &in)); \
+		/* An ID comes only with success */                     \
+		ASSERT_EQ(_rc ? ENOENT : 0,                             \
+			  destroy(env->fd, in.cmd.out_viommu_id));      \
 	})
-	ASSERT_ALLOC(0, );
+	ASSERT_ALLOC(0, in = good);
 	/* From before there was data */
 	ASSERT_ALLOC(0, in.cmd.size = 24; in.cmd.data_len = 1);
 	ASSERT_ALLOC(0, in.cmd.size = 28; in.cmd.__reserved = 1);
@@ -128,14 +129,15 @@ TEST_F(viommu_objects, table)
 	__u32 flag, stdev_id, dev_id, fault_id, fault_fd;
 	void *page;
 
-#define ASSERT_TABLE(_error, statement)                                     \
-	({                                                                  \
-		in = good;                                                  \
-		table = good_table;                                         \
-		statement;                                                  \
-		ASSERT_EQ(_error, call(env->fd, IOMMU_HWPT_ALLOC, &in));    \
-		ASSERT_EQ(_error ? ENOENT : 0,                              \
-			  destroy(env->fd, in.out_hwpt_id));                \
+#define ASSERT_TABLE(_error, statement)                               \
+	({                                                            \
+		int _rc = _error;                                     \
+		in = good;                                            \
+		table = good_table;                                   \
+		statement;                                            \
+		ASSERT_EQ(_rc, call(env->fd, IOMMU_HWPT_ALLOC, &in)); \
+		ASSERT_EQ(_rc ? ENOENT : 0,                           \
+			  destroy(env->fd, in.out_hwpt_id));          \
 	})
 	ASSERT_TABLE(0, table.config = IOMMU_PASID_TABLE_TRANSLATE);
 	ASSERT_TABLE(0, table.config = IOMMU_PASID_TABLE_BYPASS);
@@ -214,14 +216,15 @@ TEST_F(viommu_objects, table_data)
 	ASSERT_EQ(0, munmap(hole, PAGE_SIZE));
 	memcpy(page, &table, sizeof(table));
 
-#define ASSERT_DATA(_error, _uptr, _len)                                 \
-	({                                                               \
-		in.data_uptr = (uintptr_t)(_uptr);                       \
-		in.data_len = _len;                                      \
-		in.out_hwpt_id = 0;                                      \
-		ASSERT_EQ(_error, call(env->fd, IOMMU_HWPT_ALLOC, &in)); \
-		ASSERT_EQ(_error ? ENOENT : 0,                           \
-			  destroy(env->fd, in.out_hwpt_id));             \
+#define ASSERT_DATA(_error, _uptr, _len)                              \
+	({                                                            \
+		int _rc = _error;                                     \
+		in.data_uptr = (uintptr_t)(_uptr);                    \
+		in.data_len = _len;                                   \
+		in.out_hwpt_id = 0;                                   \
+		ASSERT_EQ(_rc, call(env->fd, IOMMU_HWPT_ALLOC, &in)); \
+		ASSERT_EQ(_rc ? ENOENT : 0,                           \
+			  destroy(env->fd, in.out_hwpt_id));          \
 	})
 	for (len = 0; len < sizeof(table); len++)
 		ASSERT_DATA(EINVAL, page, len);
@@ -344,15 +347,16 @@ TEST_F(viommu_objects, vdevice)
 	void *page;
 
 	static_assert(sizeof(struct iommu_vdevice_alloc) == 24, "size");
-#define ASSERT_VDEVICE(_error, statement)                                      \
-	({                                                                     \
-		in = good;                                                     \
-		statement;                                                     \
-		ASSERT_EQ(_error, call(env->fd, IOMMU_VDEVICE_ALLOC, &in));    \
-		ASSERT_EQ(_error ? ENOENT : 0,                                 \
-			  destroy(env->fd, in.cmd.out_vdevice_id));            \
+#define ASSERT_VDEVICE(_error, statement)                                \
+	({                                                               \
+		int _rc = _error;                                        \
+		in = good;                                               \
+		statement;                                               \
+		ASSERT_EQ(_rc, call(env->fd, IOMMU_VDEVICE_ALLOC, &in)); \
+		ASSERT_EQ(_rc ? ENOENT : 0,                              \
+			  destroy(env->fd, in.cmd.out_vdevice_id));      \
 	})
-	ASSERT_VDEVICE(0, );
+	ASSERT_VDEVICE(0, in = good);
 	ASSERT_VDEVICE(0, in.cmd.size = sizeof(in));
 	ASSERT_VDEVICE(E2BIG, in.cmd.size = sizeof(in); in.tail[15] = 1);
 	ASSERT_VDEVICE(EINVAL, in.cmd.size = 23);
@@ -385,7 +389,7 @@ TEST_F(viommu_objects, vdevice)
 	ASSERT_EQ(0, vdevice_alloc(env->fd, env->viommu_id, env->dev_id[0],
 				   0x10, &vdevice_id));
 	/* One name per device, on whichever vIOMMU */
-	ASSERT_VDEVICE(EEXIST, );
+	ASSERT_VDEVICE(EEXIST, in = good);
 	ASSERT_VDEVICE(EEXIST, in.cmd.virt_id = 0x11);
 	ASSERT_VDEVICE(EEXIST, in.cmd.viommu_id = other_viommu);
 	/* One device per name, on one vIOMMU */

@@ -60,19 +60,20 @@ static __u64 left(unsigned int done)
 }
 
 /* What was done since it was asked last time: commands, in so many calls */
-#define ASSERT_DONE(commands, syncs)                                           \
-	({                                                                     \
-		struct iommu_test_cmd _cmd;                                    \
-		ASSERT_EQ(0, vquery(self->env.fd, self->env.viommu_id,         \
-				    self->env.dev_id[0], &_cmd));              \
-		ASSERT_EQ(left(((commands) + 1) / 2),                          \
-			  _cmd.viommu_query.out_iotlb);                        \
-		ASSERT_EQ(left((commands) / 2),                                \
-			  _cmd.viommu_query.out_dev_cache);                    \
-		total += commands;                                             \
-		total_syncs += syncs;                                          \
-		ASSERT_EQ(total, _cmd.viommu_query.out_commands);              \
-		ASSERT_EQ(total_syncs, _cmd.viommu_query.out_syncs);           \
+#define ASSERT_DONE(commands, syncs)                                   \
+	({                                                             \
+		__u32 _nr = commands;                                  \
+		struct iommu_test_cmd _cmd;                            \
+		ASSERT_EQ(0, vquery(self->env.fd, self->env.viommu_id, \
+				    self->env.dev_id[0], &_cmd));      \
+		ASSERT_EQ(left((_nr + 1) / 2),                       \
+			  _cmd.viommu_query.out_iotlb);                \
+		ASSERT_EQ(left(_nr / 2),                             \
+			  _cmd.viommu_query.out_dev_cache);            \
+		total += _nr;                                          \
+		total_syncs += syncs;                                  \
+		ASSERT_EQ(total, _cmd.viommu_query.out_commands);      \
+		ASSERT_EQ(total_syncs, _cmd.viommu_query.out_syncs);   \
 	})
 
 TEST_F(viommu_inv, commands)
