@@ -90,13 +90,13 @@ int iommufd_pasid_table_invalidate(struct iommu_domain *domain,
 	u32 done = 0;
 	int rc = 0;
 
-	if (array->type != IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE)
+	if (array->type != IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE) {
 		rc = -EINVAL;
-	else if (array->entry_num &&
-		 array->entry_len <
-			 sizeof(struct iommu_hwpt_pasid_table_invalidate))
+	} else if (array->entry_num &&
+		   array->entry_len <
+			   sizeof(struct iommu_hwpt_pasid_table_invalidate)) {
 		rc = -EINVAL;
-	else if (array->entry_num) {
+	} else if (array->entry_num) {
 		iommufd_inv_source_init(&src, array);
 		rc = iommu_cache_invalidate(domain, &src.source, &done);
 	}

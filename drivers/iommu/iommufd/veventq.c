@@ -16,7 +16,7 @@
 #include "viommu.h"
 
 /* Entries of the largest event queue that hardware has */
-#define IOMMUFD_VEVENTQ_MAX_DEPTH	(1U << 19)
+#define IOMMUFD_VEVENTQ_MAX_DEPTH	BIT(19)
 
 /* One record as it is read: the header and an event of the largest kind */
 struct iommufd_vevent {
@@ -241,7 +241,7 @@ iommufd_veventq_new(struct iommufd_ctx *ictx, struct iommufd_viommu *viommu,
 		return veventq;
 	veventq->ictx = ictx;
 	veventq->event_len = viommu->core->ops->event_len;
-	veventq->depth = min(depth, IOMMUFD_VEVENTQ_MAX_DEPTH);
+	veventq->depth = min_t(u32, depth, IOMMUFD_VEVENTQ_MAX_DEPTH);
 	mutex_init(&veventq->read_mutex);
 	spin_lock_init(&veventq->lock);
 	init_waitqueue_head(&veventq->wait_queue);

@@ -69,8 +69,7 @@ out_put_idev:
 
 void iommufd_viommu_destroy(struct iommufd_object *obj)
 {
-	struct iommufd_viommu *viommu =
-		container_of(obj, struct iommufd_viommu, obj);
+	struct iommufd_viommu *viommu = to_iommufd_viommu(obj);
 
 	iommu_viommu_free(viommu->core);
 	refcount_dec(&viommu->hwpt->common.obj.users);
@@ -127,11 +126,12 @@ int iommufd_viommu_invalidate(struct iommufd_viommu *viommu,
 	u32 done = 0;
 	int rc = 0;
 
-	if (array->type != viommu->core->ops->inv_type)
+	if (array->type != viommu->core->ops->inv_type) {
 		rc = -EINVAL;
-	else if (array->entry_num && array->entry_len < 2 * sizeof(__le64))
+	} else if (array->entry_num &&
+		   array->entry_len < 2 * sizeof(__le64)) {
 		rc = -EINVAL;
-	else if (array->entry_num) {
+	} else if (array->entry_num) {
 		iommufd_inv_source_init(&src, array);
 		rc = iommu_viommu_invalidate(viommu->core, &src.source, &done);
 	}

@@ -67,7 +67,9 @@ struct iommufd_veventq {
 	struct file *filep;
 	u32 event_len;
 	u32 depth;
+	/* Held while records are copied to the user */
 	struct mutex read_mutex;
+	/* Guards what follows */
 	spinlock_t lock;
 	struct wait_queue_head wait_queue;
 	void *ring;
@@ -80,11 +82,16 @@ struct iommufd_veventq {
 void iommufd_veventq_report(struct iommu_viommu *core, const void *event);
 
 static inline struct iommufd_viommu *
+to_iommufd_viommu(struct iommufd_object *obj)
+{
+	return container_of(obj, struct iommufd_viommu, obj);
+}
+
+static inline struct iommufd_viommu *
 iommufd_get_viommu(struct iommufd_ucmd *ucmd, u32 id)
 {
-	return container_of(iommufd_get_object(ucmd->ictx, id,
-					       IOMMUFD_OBJ_VIOMMU),
-			    struct iommufd_viommu, obj);
+	return to_iommufd_viommu(iommufd_get_object(ucmd->ictx, id,
+						    IOMMUFD_OBJ_VIOMMU));
 }
 
 #endif

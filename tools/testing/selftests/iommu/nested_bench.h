@@ -89,7 +89,7 @@ static inline int viommu_open(struct door *door, struct env *env)
 
 static inline void viommu_page(void *entry, __u64 giova)
 {
-	*(smmu_cmd *)entry = cmd_make(CMD_TLBI_NH_VA |
+	*(struct smmu_cmd *)entry = cmd_make(CMD_TLBI_NH_VA |
 				      (__u64)TAG << CMD0_ASID_SHIFT,
 				      giova | CMD1_LEAF);
 }
@@ -106,7 +106,7 @@ static struct door doors[] = {
 	{
 		.name = "viommu",
 		.data_type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
-		.entry_len = sizeof(smmu_cmd),
+		.entry_len = sizeof(struct smmu_cmd),
 		.open = viommu_open,
 		.config = viommu_make,
 		.page = viommu_page,

@@ -7,6 +7,7 @@
 #define __NESTED_CMD_H
 
 #include <endian.h>
+#include <linux/const.h>
 
 #include "nested_req.h"
 #include "nested_viommu.h"
@@ -17,8 +18,8 @@
 #define STE0_S1_TRANS		(5ULL << 1)
 #define STE0_S1FMT_SHIFT	4
 #define STE0_S1CDMAX_SHIFT	59
-#define STE1_WALK_WB_ISH	(1ULL << 2 | 1ULL << 4 | 3ULL << 6)
-#define STE1_EATS_TRANS		(1ULL << 28)
+#define STE1_WALK_WB_ISH	0xd4ULL
+#define STE1_EATS_TRANS		_BITULL(28)
 
 #define CMD_CFGI_CD		0x05
 #define CMD_CFGI_CD_ALL		0x06
@@ -40,11 +41,14 @@
 /* A range takes a command per run of 5 bits of its length */
 #define CMDS_PER_RANGE		12
 
-typedef struct iommu_viommu_arm_smmuv3_invalidate smmu_cmd;
+/* As struct iommu_viommu_arm_smmuv3_invalidate has it */
+struct smmu_cmd {
+	__le64 cmd[2];
+};
 
-static inline smmu_cmd cmd_make(__u64 word0, __u64 word1)
+static inline struct smmu_cmd cmd_make(__u64 word0, __u64 word1)
 {
-	return (smmu_cmd){ .cmd = { htole64(word0), htole64(word1) } };
+	return (struct smmu_cmd){ .cmd = { htole64(word0), htole64(word1) } };
 }
 
 static inline struct iommu_hwpt_arm_smmuv3
@@ -74,7 +78,7 @@ vste_make(const struct iommu_hwpt_pasid_table *config)
 }
 
 /* Everything of the tag, or of all */
-static inline smmu_cmd cmd_tlbi_tag(bool by_tag, __u16 tag)
+static inline struct smmu_cmd cmd_tlbi_tag(bool by_tag, __u16 tag)
 {
 	if (by_tag)
 		return cmd_make(CMD_TLBI_NH_ASID |
@@ -85,7 +89,7 @@ static inline smmu_cmd cmd_tlbi_tag(bool by_tag, __u16 tag)
 /* Like the Linux driver, where there are range commands */
 static inline unsigned int
 cmds_tlbi_range(const struct iommu_hwpt_pasid_table_invalidate *req,
-		smmu_cmd *cmds)
+		struct smmu_cmd *cmds)
 {
 	bool by_tag = req->flags & IOMMU_PASID_TABLE_INV_ARCHID;
 	__u64 word0 = by_tag ? CMD_TLBI_NH_VA |
@@ -124,7 +128,7 @@ cmds_tlbi_range(const struct iommu_hwpt_pasid_table_invalidate *req,
  */
 static inline unsigned int
 cmds_make(const struct iommu_hwpt_pasid_table_invalidate *req,
-	  const __u32 *vsids, unsigned int nr_vsids, smmu_cmd *cmds)
+	  const __u32 *vsids, unsigned int nr_vsids, struct smmu_cmd *cmds)
 {
 	unsigned int i, n = 0;
 	__u64 sid;

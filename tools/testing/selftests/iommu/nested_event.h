@@ -8,6 +8,8 @@
 #include <endian.h>
 #include <poll.h>
 
+#include <linux/const.h>
+
 #include "nested_viommu.h"
 
 #define EVT_BAD_STE		0x04
@@ -19,8 +21,8 @@
 #define EVT_ACCESS		0x12
 #define EVT_PERMISSION		0x13
 
-#define EVT1_READ		(1ULL << 35)
-#define EVT1_STAGE2		(1ULL << 39)
+#define EVT1_READ		_BITULL(35)
+#define EVT1_STAGE2		_BITULL(39)
 #define EVT1_CLASS_SHIFT	40
 #define EVT_CLASS_TTD		1
 #define EVT_CLASS_IN		2

@@ -79,7 +79,7 @@ static inline int vm_table_apart(struct vm *vm, struct vfio_dev *dev,
 static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
 				struct iommu_hwpt_pasid_table_invalidate req)
 {
-	smmu_cmd cmds[VM_MAX_DEVS + CMDS_PER_RANGE];
+	struct smmu_cmd cmds[VM_MAX_DEVS + CMDS_PER_RANGE];
 	unsigned int n = cmds_make(&req, vm->vsids, vm->nr_vsids, cmds);
 	__u32 num = n;
 	int rc = viommu_commands(vm->iommufd, vm->viommu, cmds, &num);

@@ -175,6 +175,7 @@ TEST_F_TIMEOUT(traffic, two_tables, 90)
 TEST_F_TIMEOUT(traffic, every_state, 90)
 {
 	struct traffic *t = &self->t;
+
 	s1_map_range(&t->env.table, t->a, t->a, SIZE);
 	s1_map_range(&t->other, t->a, t->a, SIZE);
 	t->tables[0] = t->env.hwpt;

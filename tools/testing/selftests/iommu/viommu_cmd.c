@@ -17,7 +17,7 @@ FIXTURE(cmd)
 	struct edu edu;		/* a second device of the VM */
 	struct probe other;
 	__u64 pages[PAGES];
-	smmu_cmd cmds[PAGES];
+	struct smmu_cmd cmds[PAGES];
 };
 
 /* The kernel may join neighbours, and cover the page behind them */
@@ -38,7 +38,7 @@ FIXTURE_VARIANT_ADD(cmd, adjacent)
 	.distance = 4096,
 };
 
-static smmu_cmd tlbi_va(__u64 addr)
+static struct smmu_cmd tlbi_va(__u64 addr)
 {
 	return cmd_make(CMD_TLBI_NH_VA | (__u64)TAG << CMD0_ASID_SHIFT,
 			addr | CMD1_LEAF);
@@ -71,12 +71,12 @@ FIXTURE_TEARDOWN(cmd)
 	env_exit(&self->env);
 }
 
-static int send(struct env *env, const smmu_cmd *cmds, __u32 *num)
+static int send(struct env *env, const struct smmu_cmd *cmds, __u32 *num)
 {
 	return viommu_commands(env->vm.iommufd, env->vm.viommu, cmds, num);
 }
 
-static int send_one(struct env *env, smmu_cmd cmd)
+static int send_one(struct env *env, struct smmu_cmd cmd)
 {
 	__u32 num = 1;
 	int rc = send(env, &cmd, &num);
@@ -154,14 +154,14 @@ TEST_F(cmd, any_order)
 TEST_F_TIMEOUT(cmd, bad_one, 90)
 {
 	static const int bad[] = { 0, 1, 31, 63, 64, 65, 127, PAGES - 1 };
-	const smmu_cmd bad_cmds[] = {
+	const struct smmu_cmd bad_cmds[] = {
 		cmd_make(CMD_TLBI_NH_VA | 1ULL << 8, GIOVA),
 		cmd_make(0x46, 0),			/* CMD_SYNC */
 		cmd_make(CMD_CFGI_CD_ALL | 0xdeadULL << CMD0_SID_SHIFT, 0),
 	};
 	struct env *env = &self->env;
 	unsigned int i;
-	smmu_cmd good;
+	struct smmu_cmd good;
 	__u32 num;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -182,7 +182,7 @@ TEST_F(cmd, unreadable_end)
 {
 	static const int readable[] = { 0, 1, 63, 64, 70, PAGES - 1 };
 	struct env *env = &self->env;
-	smmu_cmd *mem, *end;
+	struct smmu_cmd *mem, *end;
 	unsigned int i;
 	__u32 num;
 
@@ -230,7 +230,7 @@ TEST_F(cmd, entry_size)
 {
 	struct env *env = &self->env;
 	struct {
-		smmu_cmd cmd;
+		struct smmu_cmd cmd;
 		__u64 newer;
 	} cmds[PAGES] = {};
 	struct iommu_hwpt_invalidate cmd = {
@@ -256,7 +256,7 @@ TEST_F(cmd, entry_size)
 	EXPECT_EQ(20, cmd.entry_num);
 	EXPECT_TRUE(done(env, self->pages, 20, variant->exact));
 
-	cmd.entry_len = sizeof(smmu_cmd) - 1;
+	cmd.entry_len = sizeof(struct smmu_cmd) - 1;
 	cmd.entry_num = 1;
 	EXPECT_EQ(-EINVAL, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 	EXPECT_EQ(0, cmd.entry_num);
@@ -266,7 +266,7 @@ TEST_F_TIMEOUT(cmd, as_many_as_possible, 240)
 {
 	struct env *env = &self->env;
 	__u32 num = MANY;
-	smmu_cmd *cmds;
+	struct smmu_cmd *cmds;
 	int i;
 
 	cmds = mmap(NULL, MANY * sizeof(*cmds), PROT_READ | PROT_WRITE,
@@ -474,7 +474,7 @@ TEST_F(hostile, streams)
 	struct env *env = &self->env;
 	__u32 num, id, vsid = vsid_of(&self->edu.dev);
 	int fd = env->vm.iommufd;
-	smmu_cmd cmds[2];
+	struct smmu_cmd cmds[2];
 	__u64 sid;
 
 	for (sid = 0; sid < 0x400; sid++)
@@ -501,7 +501,7 @@ TEST_F(hostile, every_vmid)
 	struct env *env = &self->env;
 	struct probe *probe = &env->probe;
 	__u32 viommu, i, num = 0x10000;
-	smmu_cmd *cmds;
+	struct smmu_cmd *cmds;
 
 	cmds = calloc(num, sizeof(*cmds));
 	ASSERT_NE(NULL, cmds);

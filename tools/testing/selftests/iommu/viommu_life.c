@@ -154,7 +154,7 @@ TEST_F(life, name_without_device)
 	struct env *env = &self->life.env;
 	int fd = env->vm.iommufd;
 	__u32 old = env->dev->vdevice, num = 1;
-	smmu_cmd cmd = cmd_make(CMD_CFGI_CD_ALL |
+	struct smmu_cmd cmd = cmd_make(CMD_CFGI_CD_ALL |
 				(__u64)vsid_of(env->dev) << CMD0_SID_SHIFT, 0);
 
 	vfio_close(env->dev);

@@ -35,13 +35,7 @@ struct vmm {
 	struct doorbell window;
 };
 
-/* The steps, each of which returns 0 or says where it went wrong */
-
-#define CHECK(_condition)		\
-	do {				\
-		if (!(_condition))	\
-			return __LINE__;	\
-	} while (0)
+/* The steps, each of which returns 0 or the line where it went wrong */
 
 static int step_open(struct vmm *vmm)
 {
@@ -51,10 +45,14 @@ static int step_open(struct vmm *vmm)
 	struct vm *vm = &vmm->vm;
 
 	vm->iommufd = iommufd_open();
-	CHECK(vm->iommufd >= 0);
-	CHECK(call(vm->iommufd, CMD_IOAS_CHANGE_PROCESS, &change) < 0);
-	CHECK(!vm_memory(vm));
-	CHECK(!ioas_alloc(vm->iommufd, &vm->ioas));
+	if (vm->iommufd < 0)
+		return __LINE__;
+	if (call(vm->iommufd, CMD_IOAS_CHANGE_PROCESS, &change) >= 0)
+		return __LINE__;
+	if (vm_memory(vm))
+		return __LINE__;
+	if (ioas_alloc(vm->iommufd, &vm->ioas))
+		return __LINE__;
 	return 0;
 }
 
@@ -70,22 +68,23 @@ static int bind(struct vmm *vmm, struct vdev *vdev, unsigned int nth)
 	};
 	struct vfio_dev *dev = &vdev->edu.dev;
 
-	CHECK(!edu_open(&vdev->edu, nth));
-	CHECK(!call(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &cmd));
+	if (edu_open(&vdev->edu, nth))
+		return __LINE__;
+	if (call(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &cmd))
+		return __LINE__;
 	dev->id = cmd.bind.out_devid;
-	CHECK(!vfio_enable(dev));
-	CHECK(!vfio_map_bar0(dev));
+	if (vfio_enable(dev))
+		return __LINE__;
+	if (vfio_map_bar0(dev))
+		return __LINE__;
 	return 0;
 }
 
 static int attach(struct vdev *vdev, __u32 hwpt)
 {
-	struct {
-		struct vfio_device_attach_iommufd_pt attach;
-		__u32 newer;
-	} cmd = {
-		.attach.argsz = 16,
-		.attach.pt_id = hwpt,
+	struct vfio_device_attach_iommufd_pt cmd = {
+		.argsz = 16,
+		.pt_id = hwpt,
 	};
 
 	return call(vdev->edu.dev.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
@@ -100,13 +99,18 @@ static int step_device(struct vmm *vmm)
 
 	if (rc)
 		return rc;
-	CHECK(hw_info(vmm->vm.iommufd, vdev->edu.dev.id, info, &len) ==
-	      IOMMU_HW_INFO_TYPE_ARM_SMMUV3);
-	CHECK(len == sizeof(info));
-	CHECK(((struct iommu_hw_info_arm_smmuv3 *)info)->idr[0]);
-	CHECK(!hwpt_alloc(vmm->vm.iommufd, vdev->edu.dev.id, vmm->vm.ioas,
-			  IOMMU_HWPT_ALLOC_NEST_PARENT, &vmm->vm.parent));
-	CHECK(!attach(vdev, vmm->vm.parent));
+	if (hw_info(vmm->vm.iommufd, vdev->edu.dev.id, info, &len) !=
+	    IOMMU_HW_INFO_TYPE_ARM_SMMUV3)
+		return __LINE__;
+	if (len != sizeof(info))
+		return __LINE__;
+	if (!((struct iommu_hw_info_arm_smmuv3 *)info)->idr[0])
+		return __LINE__;
+	if (hwpt_alloc(vmm->vm.iommufd, vdev->edu.dev.id, vmm->vm.ioas,
+		       IOMMU_HWPT_ALLOC_NEST_PARENT, &vmm->vm.parent))
+		return __LINE__;
+	if (attach(vdev, vmm->vm.parent))
+		return __LINE__;
 	return 0;
 }
 
@@ -119,14 +123,19 @@ static int step_memory(struct vmm *vmm)
 	};
 	struct vm *vm = &vmm->vm;
 
-	CHECK(call(vm->iommufd, IOMMU_IOAS_IOVA_RANGES, &cmd) == -EMSGSIZE);
-	CHECK(cmd.num_iovas && cmd.num_iovas <= 128);
+	if (call(vm->iommufd, IOMMU_IOAS_IOVA_RANGES, &cmd) != -EMSGSIZE)
+		return __LINE__;
+	if (!cmd.num_iovas || cmd.num_iovas > 128)
+		return __LINE__;
 	cmd.allowed_iovas = (uintptr_t)ranges;
-	CHECK(!call(vm->iommufd, IOMMU_IOAS_IOVA_RANGES, &cmd));
-	CHECK(!vm_map(vm));
+	if (call(vm->iommufd, IOMMU_IOAS_IOVA_RANGES, &cmd))
+		return __LINE__;
+	if (vm_map(vm))
+		return __LINE__;
 	/* A BAR is no memory, and the VMM goes on */
-	CHECK(ioas_map(vm->iommufd, vm->ioas, vmm->vdevs[0].edu.dev.bar,
-		       VM_GPA + VM_SIZE, 4096) == -EFAULT);
+	if (ioas_map(vm->iommufd, vm->ioas, vmm->vdevs[0].edu.dev.bar,
+		     VM_GPA + VM_SIZE, 4096) != -EFAULT)
+		return __LINE__;
 	return 0;
 }
 
@@ -139,7 +148,8 @@ static int step_other_info(struct vmm *vmm)
 		.in_data_type = 3,
 	};
 
-	CHECK(call(vmm->vm.iommufd, IOMMU_GET_HW_INFO, &cmd) == -EOPNOTSUPP);
+	if (call(vmm->vm.iommufd, IOMMU_GET_HW_INFO, &cmd) != -EOPNOTSUPP)
+		return __LINE__;
 	return 0;
 }
 
@@ -158,12 +168,17 @@ static int step_viommu(struct vmm *vmm)
 {
 	struct vdev *vdev = &vmm->vdevs[0];
 
-	CHECK(!viommu_alloc(vmm->vm.iommufd, vdev->edu.dev.id, vmm->vm.parent,
-			    &vmm->viommu));
-	CHECK(!vste(vmm, vdev, 1, 0, &vmm->abort));
-	CHECK(!vste(vmm, vdev, 9, 0, &vmm->bypass));
-	CHECK(!attach(vdev, vmm->bypass));
-	CHECK(!attach(vdev, vmm->bypass));
+	if (viommu_alloc(vmm->vm.iommufd, vdev->edu.dev.id, vmm->vm.parent,
+			 &vmm->viommu))
+		return __LINE__;
+	if (vste(vmm, vdev, 1, 0, &vmm->abort))
+		return __LINE__;
+	if (vste(vmm, vdev, 9, 0, &vmm->bypass))
+		return __LINE__;
+	if (attach(vdev, vmm->bypass))
+		return __LINE__;
+	if (attach(vdev, vmm->bypass))
+		return __LINE__;
 	return 0;
 }
 
@@ -171,14 +186,18 @@ static int step_interrupts(struct vmm *vmm)
 {
 	struct vdev *vdev = &vmm->vdevs[0];
 
-	CHECK(!bell_window(&vmm->vm, &vdev->edu.dev, &vmm->window));
-	CHECK(!msi_init(&vdev->msi, &vdev->edu, NULL));
-	CHECK(!msi_on(&vdev->msi));
-	CHECK(msi_arrives(&vdev->msi));
+	if (bell_window(&vmm->vm, &vdev->edu.dev, &vmm->window))
+		return __LINE__;
+	if (msi_init(&vdev->msi, &vdev->edu, NULL))
+		return __LINE__;
+	if (msi_on(&vdev->msi))
+		return __LINE__;
+	if (!msi_arrives(&vdev->msi))
+		return __LINE__;
 	return 0;
 }
 
-static int command(struct vmm *vmm, smmu_cmd cmd)
+static int command(struct vmm *vmm, struct smmu_cmd cmd)
 {
 	__u32 num = 1;
 
@@ -189,9 +208,12 @@ static int step_first_command(struct vmm *vmm)
 {
 	struct vdev *vdev = &vmm->vdevs[0];
 
-	CHECK(!command(vmm, cmd_make(CMD_TLBI_NSNH_ALL, 0)));
-	CHECK(!probe_edu(&vdev->probe, &vmm->vm, &vdev->edu));
-	CHECK(probe_dma(&vdev->probe, vdev->probe.a) == AT_A);
+	if (command(vmm, cmd_make(CMD_TLBI_NSNH_ALL, 0)))
+		return __LINE__;
+	if (probe_edu(&vdev->probe, &vmm->vm, &vdev->edu))
+		return __LINE__;
+	if (probe_dma(&vdev->probe, vdev->probe.a) != AT_A)
+		return __LINE__;
 	return 0;
 }
 
@@ -201,13 +223,18 @@ static int step_names(struct vmm *vmm)
 	int fd = vmm->vm.iommufd;
 	struct event event;
 
-	CHECK(!vdevice_alloc(fd, vmm->viommu, vdev->edu.dev.id, 0x10,
-			     &vdev->vdevice));
-	CHECK(!veventq_alloc(fd, vmm->viommu, QUEUE_DEPTH, &vmm->queue,
-			     &vmm->events));
-	CHECK(!fcntl(vmm->events, F_SETFL, O_NONBLOCK));
-	CHECK(!read(vmm->events, &event, sizeof(event)));
-	CHECK(!event_pending(vmm->events, 0));
+	if (vdevice_alloc(fd, vmm->viommu, vdev->edu.dev.id, 0x10,
+			  &vdev->vdevice))
+		return __LINE__;
+	if (veventq_alloc(fd, vmm->viommu, QUEUE_DEPTH, &vmm->queue,
+			  &vmm->events))
+		return __LINE__;
+	if (fcntl(vmm->events, F_SETFL, O_NONBLOCK))
+		return __LINE__;
+	if (read(vmm->events, &event, sizeof(event)))
+		return __LINE__;
+	if (event_pending(vmm->events, 0))
+		return __LINE__;
 	return 0;
 }
 
@@ -231,12 +258,16 @@ static int change_ste(struct vmm *vmm, struct vdev *vdev, bool translate)
 	__u32 old = vdev->table;
 
 	vdev->table = 0;
-	if (translate)
-		CHECK(!vste(vmm, vdev, ste.ste[0], ste.ste[1], &vdev->table));
-	CHECK(!attach(vdev, translate ? vdev->table : vmm->bypass));
-	if (old)
-		CHECK(!iommufd_destroy(vmm->vm.iommufd, old));
-	CHECK(!command(vmm, cmd_make(CMD_TLBI_NSNH_ALL, 0)));
+	if (translate &&
+	    vste(vmm, vdev, le64toh(ste.ste[0]), le64toh(ste.ste[1]),
+		 &vdev->table))
+		return __LINE__;
+	if (attach(vdev, translate ? vdev->table : vmm->bypass))
+		return __LINE__;
+	if (old && iommufd_destroy(vmm->vm.iommufd, old))
+		return __LINE__;
+	if (command(vmm, cmd_make(CMD_TLBI_NSNH_ALL, 0)))
+		return __LINE__;
 	return 0;
 }
 
@@ -252,8 +283,10 @@ static int step_translate(struct vmm *vmm)
 		if (rc)
 			return rc;
 	}
-	CHECK(probe_dma(&vdev->probe, GIOVA) == AT_A);
-	CHECK(msi_arrives(&vdev->msi));
+	if (probe_dma(&vdev->probe, GIOVA) != AT_A)
+		return __LINE__;
+	if (!msi_arrives(&vdev->msi))
+		return __LINE__;
 	return 0;
 }
 
@@ -263,17 +296,25 @@ static int step_guest_runs(struct vmm *vmm)
 	struct event event;
 
 	probe_map(&vdev->probe, &vmm->s1, GIOVA, AT_B);
-	CHECK(!command(vmm, cmd_make(CMD_TLBI_NH_VA |
-				     (__u64)TAG << CMD0_ASID_SHIFT,
-				     GIOVA | CMD1_LEAF)));
-	CHECK(probe_dma(&vdev->probe, GIOVA) == AT_B);
-	CHECK(!command(vmm, cmd_make(CMD_CFGI_CD_ALL | 0x10ULL << 32, 0)));
+	if (command(vmm, cmd_make(CMD_TLBI_NH_VA |
+				  (__u64)TAG << CMD0_ASID_SHIFT,
+				  GIOVA | CMD1_LEAF)))
+		return __LINE__;
+	if (probe_dma(&vdev->probe, GIOVA) != AT_B)
+		return __LINE__;
+	if (command(vmm, cmd_make(CMD_CFGI_CD_ALL | 0x10ULL << 32, 0)))
+		return __LINE__;
 
-	CHECK(probe_dma(&vdev->probe, GIOVA + 4096) == NOWHERE);
-	CHECK(event_next(vmm->events, &event, EVENT_LATE_MS));
-	CHECK(event_sid(&event) == 0x10);
-	CHECK(event_word(&event, 2) == GIOVA + 4096);
-	CHECK(msi_arrives(&vdev->msi));
+	if (probe_dma(&vdev->probe, GIOVA + 4096) != NOWHERE)
+		return __LINE__;
+	if (!event_next(vmm->events, &event, EVENT_LATE_MS))
+		return __LINE__;
+	if (event_sid(&event) != 0x10)
+		return __LINE__;
+	if (event_word(&event, 2) != GIOVA + 4096)
+		return __LINE__;
+	if (!msi_arrives(&vdev->msi))
+		return __LINE__;
 	return 0;
 }
 
@@ -283,16 +324,23 @@ static int step_hot_plug(struct vmm *vmm)
 	struct vdev *vdev = &vmm->vdevs[1];
 	int rc = bind(vmm, vdev, 1);
 
-	CHECK(!rc);
-	CHECK(!attach(vdev, vmm->vm.parent));
-	CHECK(!attach(vdev, vmm->bypass));
-	CHECK(!probe_edu(&vdev->probe, &vmm->vm, &vdev->edu));
-	CHECK(!vdevice_alloc(vmm->vm.iommufd, vmm->viommu, vdev->edu.dev.id,
-			     0x11, &vdev->vdevice));
+	if (rc)
+		return __LINE__;
+	if (attach(vdev, vmm->vm.parent))
+		return __LINE__;
+	if (attach(vdev, vmm->bypass))
+		return __LINE__;
+	if (probe_edu(&vdev->probe, &vmm->vm, &vdev->edu))
+		return __LINE__;
+	if (vdevice_alloc(vmm->vm.iommufd, vmm->viommu, vdev->edu.dev.id,
+			  0x11, &vdev->vdevice))
+		return __LINE__;
 	rc = change_ste(vmm, vdev, true);
-	CHECK(!rc);
+	if (rc)
+		return __LINE__;
 	probe_map(&vdev->probe, &vmm->s1, GIOVA + PLACE_SIZE, AT_A);
-	CHECK(probe_dma(&vdev->probe, GIOVA + PLACE_SIZE) == AT_A);
+	if (probe_dma(&vdev->probe, GIOVA + PLACE_SIZE) != AT_A)
+		return __LINE__;
 	return 0;
 }
 
@@ -301,13 +349,18 @@ static int step_unplug(struct vmm *vmm)
 	struct vdev *vdev = &vmm->vdevs[1];
 	int fd = vmm->vm.iommufd;
 
-	CHECK(!attach(vdev, vmm->vm.parent));
-	CHECK(!iommufd_destroy(fd, vdev->table));
+	if (attach(vdev, vmm->vm.parent))
+		return __LINE__;
+	if (iommufd_destroy(fd, vdev->table))
+		return __LINE__;
 	vdev->table = 0;
-	CHECK(!iommufd_destroy(fd, vdev->vdevice));
-	CHECK(!vfio_detach(&vdev->edu.dev));
+	if (iommufd_destroy(fd, vdev->vdevice))
+		return __LINE__;
+	if (vfio_detach(&vdev->edu.dev))
+		return __LINE__;
 	vfio_close(&vdev->edu.dev);
-	CHECK(probe_dma(&vmm->vdevs[0].probe, GIOVA) == AT_B);
+	if (probe_dma(&vmm->vdevs[0].probe, GIOVA) != AT_B)
+		return __LINE__;
 	return 0;
 }
 
@@ -317,14 +370,21 @@ static int step_reboot(struct vmm *vmm)
 	struct vdev *vdev = &vmm->vdevs[0];
 	int rc = change_ste(vmm, vdev, false);
 
-	CHECK(!rc);
-	CHECK(!msi_off(&vdev->msi));
-	CHECK(probe_dma(&vdev->probe, vdev->probe.b) == AT_B);
-	CHECK(!msi_on(&vdev->msi));
+	if (rc)
+		return __LINE__;
+	if (msi_off(&vdev->msi))
+		return __LINE__;
+	if (probe_dma(&vdev->probe, vdev->probe.b) != AT_B)
+		return __LINE__;
+	if (msi_on(&vdev->msi))
+		return __LINE__;
 	rc = change_ste(vmm, vdev, true);
-	CHECK(!rc);
-	CHECK(probe_dma(&vdev->probe, GIOVA) == AT_B);
-	CHECK(msi_arrives(&vdev->msi));
+	if (rc)
+		return __LINE__;
+	if (probe_dma(&vdev->probe, GIOVA) != AT_B)
+		return __LINE__;
+	if (!msi_arrives(&vdev->msi))
+		return __LINE__;
 	return 0;
 }
 
@@ -333,18 +393,29 @@ static int step_end(struct vmm *vmm)
 	struct vdev *vdev = &vmm->vdevs[0];
 	int fd = vmm->vm.iommufd;
 
-	CHECK(!msi_off(&vdev->msi));
-	CHECK(!attach(vdev, vmm->vm.parent));
-	CHECK(!iommufd_destroy(fd, vdev->table));
-	CHECK(!iommufd_destroy(fd, vdev->vdevice));
-	CHECK(!close(vmm->events));
+	if (msi_off(&vdev->msi))
+		return __LINE__;
+	if (attach(vdev, vmm->vm.parent))
+		return __LINE__;
+	if (iommufd_destroy(fd, vdev->table))
+		return __LINE__;
+	if (iommufd_destroy(fd, vdev->vdevice))
+		return __LINE__;
+	if (close(vmm->events))
+		return __LINE__;
 	vmm->events = -1;
-	CHECK(!iommufd_destroy(fd, vmm->queue));
-	CHECK(!iommufd_destroy(fd, vmm->bypass));
-	CHECK(!iommufd_destroy(fd, vmm->abort));
-	CHECK(!iommufd_destroy(fd, vmm->viommu));
-	CHECK(!vfio_detach(&vdev->edu.dev));
-	CHECK(!iommufd_destroy(fd, vmm->vm.parent));
+	if (iommufd_destroy(fd, vmm->queue))
+		return __LINE__;
+	if (iommufd_destroy(fd, vmm->bypass))
+		return __LINE__;
+	if (iommufd_destroy(fd, vmm->abort))
+		return __LINE__;
+	if (iommufd_destroy(fd, vmm->viommu))
+		return __LINE__;
+	if (vfio_detach(&vdev->edu.dev))
+		return __LINE__;
+	if (iommufd_destroy(fd, vmm->vm.parent))
+		return __LINE__;
 	return 0;
 }
 
