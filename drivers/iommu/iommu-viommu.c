@@ -248,7 +248,8 @@ EXPORT_SYMBOL_GPL(iommu_cmd_next);
  *
  * Return: 0 if all are complete, or
  *
- * * -EIO: a command that a guest may not give, or the hardware did not answer
+ * * -EIO: a command that a guest may not give
+ * * -ETIMEDOUT: the hardware did not answer; @done is 0
  * * -EINTR: a fatal signal
  * * an errno of reading the command
  */

@@ -127,8 +127,8 @@ static bool arm_smmu_nested_stalls(struct arm_smmu_master *master,
  * @ats_enabled: ATS is on
  *
  * Starts from the host's stage 2 and adds the stage-1 fields that the guest may
- * choose, nothing else (5.2). CD.S of the guest is without an effect unless
- * somebody answers: a fault would stall the device until the host resumed it.
+ * choose, nothing else (5.2). A fault that stalls would stop the device until
+ * somebody answers; where nobody does, S1STALLD makes a CD with CD.S a bad one.
  */
 VISIBLE_IF_KUNIT
 void arm_smmu_make_nested_ste(struct arm_smmu_ste *target,

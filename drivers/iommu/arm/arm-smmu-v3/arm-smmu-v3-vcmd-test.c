@@ -970,14 +970,21 @@ static void vcmd_test_issue_not_joined(struct kunit *test)
 		{ 0, FIELD_PREP_CONST(HW_TLBI1_TG, 2) },
 	};
 	struct vcmd_test *vt = test->priv;
-	unsigned int i;
+	unsigned int n, i;
 
-	for (i = 0; i < ARRAY_SIZE(others); i++) {
+	for (n = 0; n < 2 * ARRAY_SIZE(others); n++) {
+		i = n / 2;
 		vt->nr_in = 0;
 		test_add(vt, va, at);
 		test_add(vt, va ^ others[i][0], (at + SZ_8K) ^ others[i][1]);
 		if (!test_may_pass(&vt->smmu, vt->in[1]))
 			vt->in[1][1] = (at + SZ_64K) ^ others[i][1];
+		/* The other way round, with the addresses upwards again */
+		if (n & 1) {
+			swap(vt->in[0][0], vt->in[1][0]);
+			swap(vt->in[0][1], vt->in[1][1]);
+			vt->in[1][1] += SZ_64K * 2;
+		}
 		test_all_done(test);
 		KUNIT_ASSERT_EQ_MSG(test, vt->nr_out, 2, "%u", i);
 		test_all_dropped(test);

@@ -406,7 +406,8 @@ static bool arm_smmu_vcmd_follows(const u64 *cmd,
  * Commands go out in batches of a fixed size and the call waits once.
  *
  * Return: 0, -EIO for a command that may not pass or a StreamID that the guest
- * does not have, or an errno of iommu_cmd_next().
+ * does not have, -ETIMEDOUT if the SMMU did not answer (@done is 0 then), or an
+ * errno of iommu_cmd_next().
  */
 int arm_smmu_viommu_cache_invalidate(struct iommu_viommu *core,
 				     struct iommu_cmd_iter *iter, u32 *done)
