@@ -82,19 +82,22 @@ int iommu_vdevice_connect(struct iommu_vdevice *vdev)
 		return -EINVAL;
 
 	down_write(&viommu->vdevs_sem);
-	mutex_lock(&param->lock);
-	if (param->vdevice) {
-		rc = -EEXIST;
-		goto out_unlock;
-	}
+	/* Memory first: whoever reports an event waits for param->lock */
 	rc = xa_insert(&viommu->vdevs, vdev->virt_id, vdev,
 		       GFP_KERNEL_ACCOUNT);
-	if (rc == -EBUSY)
+	if (rc) {
+		rc = rc == -EBUSY ? -EEXIST : rc;
+		goto out_unlock;
+	}
+	mutex_lock(&param->lock);
+	if (param->vdevice)
 		rc = -EEXIST;
-	if (!rc)
+	else
 		param->vdevice = vdev;
-out_unlock:
 	mutex_unlock(&param->lock);
+	if (rc)
+		xa_erase(&viommu->vdevs, vdev->virt_id);
+out_unlock:
 	up_write(&viommu->vdevs_sem);
 	return rc;
 }

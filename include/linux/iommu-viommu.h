@@ -29,9 +29,9 @@
  * @iommu_dev: The physical IOMMU. A device of the guest keeps it alive.
  * @vdevs_sem: Guards @vdevs, and keeps its devices bound while held
  * @vdevs: The guest's devices, struct iommu_vdevice by virt_id
- * @report: The owner takes an event for the guest: @type is a type of event
- *          queue, @event is in its format. May sleep; keeps nothing of it. Set by
- *          the owner before the first iommu_vdevice_connect().
+ * @report: The owner takes an event for the guest, in the format of @ops. May
+ *          sleep; keeps nothing of it. Set by the owner before the first
+ *          iommu_vdevice_connect().
  * @owner: For @report
  */
 struct iommu_viommu {

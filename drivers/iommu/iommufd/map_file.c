@@ -228,6 +228,22 @@ static long file_pin_folios(struct file *file, loff_t start, loff_t last,
 }
 
 /*
+ * Add pins to a folio of several pages that has one already, no more than it has
+ * pages: each page is given back by itself. The like of folio_add_pin() for a
+ * folio of 1 GiB, which user space can map often enough for the counts to
+ * overflow; half of their range is left to those who do not check.
+ */
+static bool folio_try_add_pins(struct folio *folio, unsigned int pins)
+{
+	if ((unsigned int)folio_ref_count(folio) > INT_MAX / 2)
+		return false;
+	folio_ref_add(folio, pins);
+	atomic_add(pins, &folio->_pincount);
+	node_stat_mod_folio(folio, NR_FOLL_PIN_ACQUIRED, pins);
+	return true;
+}
+
+/*
  * Replace folios by their pages. The @nr folios are the first ones of @list,
  * with one pin each; the first page is @first pages into the first of them. On
  * success each page has a pin, else nothing is pinned. In place: no page comes

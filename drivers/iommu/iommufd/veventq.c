@@ -149,7 +149,9 @@ static ssize_t iommufd_veventq_fops_read(struct file *filep, char __user *buf,
 		    wait_event_interruptible(veventq->wait_queue,
 					     iommufd_veventq_readable(veventq)))
 			return -ERESTARTSYS;
-		mutex_lock(&veventq->read_mutex);
+		/* Another reader may be stuck in its own memory */
+		if (mutex_lock_interruptible(&veventq->read_mutex))
+			return -ERESTARTSYS;
 		rc = iommufd_veventq_read_all(veventq, buf, count);
 		mutex_unlock(&veventq->read_mutex);
 		/* Another reader may have been faster */
@@ -206,7 +208,7 @@ static int iommufd_veventq_open(struct iommufd_veventq *veventq)
 	struct file *filep;
 
 	filep = anon_inode_getfile("[iommufd-veventq]", &iommufd_veventq_fops,
-				   veventq, O_RDWR);
+				   veventq, O_RDONLY);
 	if (IS_ERR(filep))
 		return PTR_ERR(filep);
 	refcount_inc(&veventq->obj.users);

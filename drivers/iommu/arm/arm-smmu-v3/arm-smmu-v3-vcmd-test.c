@@ -327,8 +327,10 @@ static void vcmd_test_check_values(struct kunit *test)
 			/* Few bits, most, or any */
 			word0 = test_random(vt) & mask[0];
 			word1 = test_random(vt) & mask[1];
-			if (i % 4 == 1)
-				word0 &= test_random(vt) & test_random(vt);
+			if (i % 4 == 1) {
+				word0 &= test_random(vt);
+				word0 &= test_random(vt);
+			}
 			if (i % 4 < 2)
 				word1 &= ~HW_TLBI1_ADDR | U64_MAX << 16;
 			if (i % 4 == 2)

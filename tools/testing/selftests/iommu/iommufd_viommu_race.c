@@ -56,9 +56,9 @@ static int destroy_own(int fd, __u32 id)
 {
 	int rc, tries = 10000;
 
-	do {
-		rc = destroy(fd, id);
-	} while (rc == EBUSY && tries--);
+	/* Whoever holds it has to get the CPU */
+	while ((rc = destroy(fd, id)) == EBUSY && tries--)
+		usleep(100);
 	return rc;
 }
 

@@ -7,14 +7,14 @@
 
 #include "../kselftest_harness.h"
 
-#define PAGES	40	/* more than the kernel takes at a time */
+#define PAGES	150	/* more than the kernel takes at a time */
 #define MANY	524288	/* the most that one call may bring */
 
 FIXTURE(batch)
 {
 	struct env env;
 	__u64 pages[PAGES];
-	struct iommu_hwpt_pasid_table_invalidate reqs[PAGES];
+	struct front_entry entries[PAGES];
 };
 
 /*
@@ -49,7 +49,7 @@ FIXTURE_SETUP(batch)
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
 	for (i = 0; i < PAGES; i++) {
 		self->pages[i] = GIOVA + i * variant->distance;
-		self->reqs[i] = inv_addr(INV_TAG, 12, self->pages[i], 1);
+		self->entries[i] = front_page(self->pages[i]);
 	}
 }
 
@@ -102,40 +102,57 @@ TEST_F(batch, all_good)
 	__u32 num = PAGES;
 
 	make_stale(_metadata, env, self->pages);
-	EXPECT_EQ(0, hwpt_invalidate(env->vm.iommufd, env->hwpt, self->reqs,
-				     &num));
+	EXPECT_EQ(0, vm_send(&env->vm, env->hwpt, self->entries, &num));
 	EXPECT_EQ(PAGES, num);
 	EXPECT_TRUE(done(env, self->pages, PAGES, true));
 	EXPECT_EQ(0, faults(env->dev, false));
+}
+
+/* Backwards, and every third before the others */
+TEST_F(batch, any_order)
+{
+	struct env *env = &self->env;
+	__u32 num = PAGES;
+	int i;
+
+	for (i = 0; i < PAGES; i++)
+		self->entries[i] = front_page(self->pages[PAGES - 1 - i]);
+	make_stale(_metadata, env, self->pages);
+	EXPECT_EQ(0, vm_send(&env->vm, env->hwpt, self->entries, &num));
+	EXPECT_TRUE(done(env, self->pages, PAGES, true));
+
+	for (i = 0; i < PAGES; i++)
+		self->entries[i] = front_page(self->pages[i % 50 * 3 + i / 50]);
+	make_stale(_metadata, env, self->pages);
+	EXPECT_EQ(0, vm_send(&env->vm, env->hwpt, self->entries, &num));
+	EXPECT_EQ(PAGES, num);
+	EXPECT_TRUE(done(env, self->pages, PAGES, true));
 }
 
 /*
  * Those before the bad one are done and counted. The ones after are not: the
  * caller sends them again.
  */
-TEST_F(batch, bad_one)
+TEST_F_TIMEOUT(batch, bad_one, 90)
 {
-	static const int bad[] = { 0, 1, 15, 16, 17, 31, 32, PAGES - 1 };
-	struct iommu_hwpt_pasid_table_invalidate good;
+	static const int bad[] = {
+		0, 1, 15, 16, 31, 32, 63, 64, 65, 127, PAGES - 1
+	};
+	struct front_entry good;
 	struct env *env = &self->env;
 	unsigned int i;
 	__u32 num;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		make_stale(_metadata, env, self->pages);
-		good = self->reqs[bad[i]];
-		/* Half of them are found out by the core, half by the driver */
-		if (i & 1)
-			self->reqs[bad[i]].archid = 0x10000;
-		else
-			self->reqs[bad[i]].caches = 0;
-
+		good = self->entries[bad[i]];
+		front_spoil(&self->entries[bad[i]], i);
 		num = PAGES;
-		EXPECT_EQ(-EINVAL, hwpt_invalidate(env->vm.iommufd, env->hwpt,
-						   self->reqs, &num));
+		EXPECT_EQ(FRONT_BAD_ERROR, vm_send(&env->vm, env->hwpt,
+						   self->entries, &num));
 		EXPECT_EQ(bad[i], num);
 		EXPECT_TRUE(done(env, self->pages, bad[i], variant->exact));
-		self->reqs[bad[i]] = good;
+		self->entries[bad[i]] = good;
 	}
 	EXPECT_EQ(0, faults(env->dev, false));
 }
@@ -143,8 +160,8 @@ TEST_F(batch, bad_one)
 /* The last requests are beyond the end of the caller's memory */
 TEST_F(batch, unreadable_end)
 {
-	static const int readable[] = { 0, 1, 16, 20, PAGES - 1 };
-	size_t len = sizeof(self->reqs[0]);
+	static const int readable[] = { 0, 1, 16, 63, 64, 70, 100 };
+	size_t len = sizeof(self->entries[0]);
 	struct env *env = &self->env;
 	__u8 *mem, *end;
 	unsigned int i;
@@ -158,13 +175,13 @@ TEST_F(batch, unreadable_end)
 	for (i = 0; i < ARRAY_SIZE(readable); i++) {
 		make_stale(_metadata, env, self->pages);
 		/* Half of the next one is there */
-		memcpy(end - readable[i] * len - len / 2, self->reqs,
+		memcpy(end - readable[i] * len - len / 2, self->entries,
 		       readable[i] * len + len / 2);
 		num = PAGES;
 		EXPECT_EQ(-EFAULT,
-			  hwpt_invalidate(env->vm.iommufd, env->hwpt,
-					  (void *)(end - readable[i] * len -
-						   len / 2), &num));
+			  vm_send(&env->vm, env->hwpt,
+				  (void *)(end - readable[i] * len - len / 2),
+				  &num));
 		EXPECT_EQ(readable[i], num);
 		EXPECT_TRUE(done(env, self->pages, readable[i],
 				 variant->exact));
@@ -178,49 +195,59 @@ TEST_F(batch, probe)
 	struct env *env = &self->env;
 	struct iommu_hwpt_invalidate cmd = {
 		.size = sizeof(cmd),
-		.hwpt_id = env->hwpt,
-		.data_type = IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE,
+		.hwpt_id = front_object(&env->vm, env->hwpt),
+		.data_type = FRONT_TYPE,
 	};
 
 	EXPECT_EQ(0, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 	EXPECT_EQ(0, cmd.entry_num);
-	cmd.data_type++;
+	cmd.data_type = FRONT_OTHER_TYPE;
+	EXPECT_EQ(-EINVAL, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
+	cmd.data_type = 0x101;
 	EXPECT_EQ(-EINVAL, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 	cmd.data_type = IOMMU_HWPT_INVALIDATE_DATA_VTD_S1;
 	EXPECT_EQ(-EINVAL, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 }
 
 /* A newer caller's requests are longer, with nothing new in them */
-TEST_F(batch, longer_requests)
+TEST_F(batch, entry_size)
 {
 	struct env *env = &self->env;
 	struct {
-		struct iommu_hwpt_pasid_table_invalidate req;
+		struct front_entry entry;
 		__u64 newer;
-	} reqs[PAGES] = {};
+	} entries[PAGES] = {};
 	struct iommu_hwpt_invalidate cmd = {
 		.size = sizeof(cmd),
-		.hwpt_id = env->hwpt,
-		.data_uptr = (uintptr_t)reqs,
-		.data_type = IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE,
-		.entry_len = sizeof(reqs[0]),
+		.hwpt_id = front_object(&env->vm, env->hwpt),
+		.data_uptr = (uintptr_t)entries,
+		.data_type = FRONT_TYPE,
+		.entry_len = sizeof(entries[0]),
 		.entry_num = PAGES,
 	};
 	int i;
 
 	for (i = 0; i < PAGES; i++)
-		reqs[i].req = self->reqs[i];
+		entries[i].entry = self->entries[i];
 	make_stale(_metadata, env, self->pages);
 	EXPECT_EQ(0, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 	EXPECT_EQ(PAGES, cmd.entry_num);
 	EXPECT_TRUE(done(env, self->pages, PAGES, true));
 
 	make_stale(_metadata, env, self->pages);
-	reqs[20].newer = 1;
+	entries[20].newer = 1;
 	EXPECT_EQ(-E2BIG, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
 	EXPECT_EQ(20, cmd.entry_num);
 	EXPECT_TRUE(done(env, self->pages, 20, variant->exact));
+
+	/* An older one's would be shorter, but there is none */
+	cmd.entry_len = sizeof(struct front_entry) - 1;
+	cmd.entry_num = 1;
+	EXPECT_EQ(-EINVAL, call(env->vm.iommufd, IOMMU_HWPT_INVALIDATE, &cmd));
+	EXPECT_EQ(0, cmd.entry_num);
 }
+
+#ifndef NESTED_VIOMMU	/* the commands of each kind: viommu_cmd */
 
 /* What one request covers and the next one does not, in any order */
 TEST_F(batch, mixed)
@@ -237,16 +264,16 @@ TEST_F(batch, mixed)
 		for (i = 0; i < PAGES; i++) {
 			j = way == 0 ? i : way == 1 ? PAGES - 1 - i :
 						      i * 7 % PAGES;
-			self->reqs[i] = inv_addr(flags[i % ARRAY_SIZE(flags)],
-						 12, self->pages[j], 1);
+			self->entries[i].req =
+				inv_addr(flags[i % ARRAY_SIZE(flags)], 12,
+					 self->pages[j], 1);
 		}
 		/* Of another tag, in the middle of the others */
-		self->reqs[PAGES / 2].flags = 0;
-		self->reqs[PAGES / 2].archid = 0;
+		self->entries[PAGES / 2].req.flags = 0;
+		self->entries[PAGES / 2].req.archid = 0;
 		make_stale(_metadata, env, self->pages);
 		num = PAGES;
-		EXPECT_EQ(0, hwpt_invalidate(env->vm.iommufd, env->hwpt,
-					     self->reqs, &num));
+		EXPECT_EQ(0, vm_send(&env->vm, env->hwpt, self->entries, &num));
 		EXPECT_EQ(PAGES, num);
 		EXPECT_TRUE(done(env, self->pages, PAGES, true));
 	}
@@ -280,26 +307,27 @@ TEST_F(batch, around_zero)
 	}
 }
 
+#endif
+
 TEST_F_TIMEOUT(batch, as_many_as_possible, 240)
 {
-	struct iommu_hwpt_pasid_table_invalidate *reqs;
+	struct front_entry *entries;
 	struct env *env = &self->env;
-	size_t size = (size_t)MANY * sizeof(*reqs);
+	size_t size = (size_t)MANY * sizeof(*entries);
 	__u32 num = MANY;
 	int i;
 
-	reqs = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, (void *)reqs);
-	for (i = 0; i < MANY; i++) {
-		reqs[i] = self->reqs[0];
-		reqs[i].addr = GIOVA + (PAGES + i) * variant->distance;
-	}
+	entries = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)entries);
+	for (i = 0; i < MANY; i++)
+		entries[i] = front_page(GIOVA +
+					(PAGES + i) * variant->distance);
 	/* The first and the last matter */
-	reqs[0].addr = self->pages[0];
-	reqs[MANY - 1].addr = self->pages[1];
+	entries[0] = front_page(self->pages[0]);
+	entries[MANY - 1] = front_page(self->pages[1]);
 	make_stale(_metadata, env, self->pages);
-	EXPECT_EQ(0, hwpt_invalidate(env->vm.iommufd, env->hwpt, reqs, &num));
+	EXPECT_EQ(0, vm_send(&env->vm, env->hwpt, entries, &num));
 	EXPECT_EQ(MANY, num);
 	EXPECT_EQ(AT_B, probe_dma(&env->probe, self->pages[0]));
 	EXPECT_EQ(AT_B, probe_dma(&env->probe, self->pages[1]));
@@ -307,10 +335,9 @@ TEST_F_TIMEOUT(batch, as_many_as_possible, 240)
 		EXPECT_EQ(AT_A, probe_dma(&env->probe, self->pages[2]));
 
 	num = MANY + 1;
-	EXPECT_EQ(-EINVAL, hwpt_invalidate(env->vm.iommufd, env->hwpt, reqs,
-					   &num));
+	EXPECT_EQ(-EINVAL, vm_send(&env->vm, env->hwpt, entries, &num));
 	EXPECT_EQ(0, num);
-	munmap(reqs, size);
+	munmap(entries, size);
 }
 
 TEST_HARNESS_MAIN

@@ -29,6 +29,7 @@
 #define CMD_TLBI_NH_VAA		0x13
 #define CMD_TLBI_NSNH_ALL	0x30
 #define CMD_ATC_INV		0x40
+#define CMD_SYNC		0x46
 
 #define CMD0_SSID_SHIFT		12
 #define CMD0_NUM_SHIFT		12

@@ -9,6 +9,11 @@
  *   vm_adopt(vm, dev)			the guest gets to know a device that uses
  *					a table made for another one
  *   vm_invalidate(vm, hwpt, req)
+ *   vm_send(vm, hwpt, entries, num)	entries as the call takes them; @num is how
+ *					many, and then how many are complete
+ *   front_page(addr)			the entry that invalidates one page
+ *   front_spoil(entry, nth)		make it one that is refused with
+ *					FRONT_BAD_ERROR, in different ways
  */
 #ifndef __NESTED_FRONT_H
 #define __NESTED_FRONT_H
@@ -76,6 +81,39 @@ static inline int vm_table_apart(struct vm *vm, struct vfio_dev *dev,
 	return rc ?: hwpt_alloc_vste(vm->iommufd, dev->id, viommu, &vste, hwpt);
 }
 
+#define FRONT_TYPE		IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3
+#define FRONT_OTHER_TYPE	IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE
+#define FRONT_BAD_ERROR		(-EIO)
+
+struct front_entry {
+	struct smmu_cmd cmd;
+};
+
+static inline __u32 front_object(const struct vm *vm, __u32 hwpt)
+{
+	return vm->viommu;
+}
+
+static inline struct front_entry front_page(__u64 addr)
+{
+	return (struct front_entry){
+		.cmd = cmd_make(CMD_TLBI_NH_VA | (__u64)TAG << CMD0_ASID_SHIFT,
+				addr | CMD1_LEAF),
+	};
+}
+
+/* A reserved bit, an opcode that is not the guest's, and an unknown stream */
+static inline void front_spoil(struct front_entry *entry, unsigned int nth)
+{
+	if (nth % 3 == 0)
+		entry->cmd.cmd[0] |= htole64(1ULL << 8);
+	else if (nth % 3 == 1)
+		entry->cmd = cmd_make(CMD_SYNC, 0);
+	else
+		entry->cmd = cmd_make(CMD_CFGI_CD_ALL |
+				      0xdeadULL << CMD0_SID_SHIFT, 0);
+}
+
 static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
 				struct iommu_hwpt_pasid_table_invalidate req)
 {
@@ -89,8 +127,37 @@ static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
 
 #else
 
+#include "nested_req.h"
+
 /* Each table may use all tags */
 #define OTHER_TAG		TAG
+
+#define FRONT_TYPE		IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE
+#define FRONT_OTHER_TYPE	IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3
+#define FRONT_BAD_ERROR		(-EINVAL)
+
+struct front_entry {
+	struct iommu_hwpt_pasid_table_invalidate req;
+};
+
+static inline __u32 front_object(const struct vm *vm, __u32 hwpt)
+{
+	return hwpt;
+}
+
+static inline struct front_entry front_page(__u64 addr)
+{
+	return (struct front_entry){ .req = inv_addr(INV_TAG, 12, addr, 1) };
+}
+
+/* One is found out by the core, the other one by the driver */
+static inline void front_spoil(struct front_entry *entry, unsigned int nth)
+{
+	if (nth & 1)
+		entry->req.archid = 0x10000;
+	else
+		entry->req.caches = 0;
+}
 
 static inline int vm_adopt(struct vm *vm, struct vfio_dev *dev)
 {
@@ -118,4 +185,22 @@ static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
 }
 
 #endif
+
+static inline int vm_send(struct vm *vm, __u32 hwpt,
+			  const struct front_entry *entries, __u32 *num)
+{
+	struct iommu_hwpt_invalidate cmd = {
+		.size = sizeof(cmd),
+		.hwpt_id = front_object(vm, hwpt),
+		.data_uptr = (uintptr_t)entries,
+		.data_type = FRONT_TYPE,
+		.entry_len = sizeof(*entries),
+		.entry_num = *num,
+	};
+	int rc = call(vm->iommufd, IOMMU_HWPT_INVALIDATE, &cmd);
+
+	*num = cmd.entry_num;
+	return rc;
+}
+
 #endif
