@@ -189,18 +189,8 @@ static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
 static inline int vm_send(struct vm *vm, __u32 hwpt,
 			  const struct front_entry *entries, __u32 *num)
 {
-	struct iommu_hwpt_invalidate cmd = {
-		.size = sizeof(cmd),
-		.hwpt_id = front_object(vm, hwpt),
-		.data_uptr = (uintptr_t)entries,
-		.data_type = FRONT_TYPE,
-		.entry_len = sizeof(*entries),
-		.entry_num = *num,
-	};
-	int rc = call(vm->iommufd, IOMMU_HWPT_INVALIDATE, &cmd);
-
-	*num = cmd.entry_num;
-	return rc;
+	return invalidate_entries(vm->iommufd, front_object(vm, hwpt),
+				  FRONT_TYPE, entries, sizeof(*entries), num);
 }
 
 #endif

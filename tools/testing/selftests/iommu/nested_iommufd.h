@@ -154,24 +154,32 @@ static inline int hwpt_alloc_table(int fd, __u32 dev, __u32 parent,
 	return rc;
 }
 
-/* @num is the number of requests, and then of those that are complete */
-static inline int
-hwpt_invalidate(int fd, __u32 hwpt,
-		const struct iommu_hwpt_pasid_table_invalidate *reqs,
-		__u32 *num)
+/* @num is the number of entries, and then of those that are complete */
+static inline int invalidate_entries(int fd, __u32 object, __u32 type,
+				     const void *entries, __u32 len, __u32 *num)
 {
 	struct iommu_hwpt_invalidate cmd = {
 		.size = sizeof(cmd),
-		.hwpt_id = hwpt,
-		.data_uptr = (uintptr_t)reqs,
-		.data_type = IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE,
-		.entry_len = sizeof(*reqs),
+		.hwpt_id = object,
+		.data_uptr = (uintptr_t)entries,
+		.data_type = type,
+		.entry_len = len,
 		.entry_num = *num,
 	};
 	int rc = call(fd, IOMMU_HWPT_INVALIDATE, &cmd);
 
 	*num = cmd.entry_num;
 	return rc;
+}
+
+static inline int
+hwpt_invalidate(int fd, __u32 hwpt,
+		const struct iommu_hwpt_pasid_table_invalidate *reqs,
+		__u32 *num)
+{
+	return invalidate_entries(fd, hwpt,
+				  IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE, reqs,
+				  sizeof(*reqs), num);
 }
 
 static inline int

@@ -74,18 +74,10 @@ static inline int hwpt_alloc_vste(int fd, __u32 dev, __u32 viommu,
 static inline int viommu_commands(int fd, __u32 viommu, const void *cmds,
 				  __u32 *num)
 {
-	struct iommu_hwpt_invalidate cmd = {
-		.size = sizeof(cmd),
-		.hwpt_id = viommu,
-		.data_uptr = (uintptr_t)cmds,
-		.data_type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
-		.entry_len = sizeof(struct iommu_viommu_arm_smmuv3_invalidate),
-		.entry_num = *num,
-	};
-	int rc = call(fd, IOMMU_HWPT_INVALIDATE, &cmd);
-
-	*num = cmd.entry_num;
-	return rc;
+	return invalidate_entries(fd, viommu,
+				  IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3, cmds,
+				  sizeof(struct iommu_viommu_arm_smmuv3_invalidate),
+				  num);
 }
 
 #endif
