@@ -20,6 +20,15 @@ apt_update() {
 		apt-get "${apt_options[@]}" update
 }
 
+# Where the machine gets Debian's own packages from.
+debian_uri() {
+	# shellcheck disable=SC2016 # apt's variables
+	apt-get "${apt_options[@]}" indextargets \
+		--format '$(ORIGIN) $(RELEASE) $(COMPONENT) $(REPO_URI)' |
+		awk -v release="$codename" \
+			'$1 == "Debian" && $2 == release && $3 == "main" { print $4; exit }'
+}
+
 # The machine's sources, and beside them backports from the same archive.
 apt_prepare() {
 	local uri
@@ -31,17 +40,29 @@ apt_prepare() {
 		-exec cp -t "$apt_dir/sources" {} +
 	apt_update
 	[ -n "$backports" ] || return 0
-	# shellcheck disable=SC2016 # apt's variables
-	uri=$(apt-get "${apt_options[@]}" indextargets \
-		--format '$(ORIGIN) $(RELEASE) $(COMPONENT) $(REPO_URI)' |
-		awk -v release="$codename" \
-			'$1 == "Debian" && $2 == release && $3 == "main" { print $4; exit }')
+	uri=$(debian_uri)
 	[ -n "$uri" ] || die "no Debian $codename archive among the machine's apt sources" \
 		"add it, or install QEMU 9.1 or newer and linux-source-6.12 by hand"
 	cat >"$apt_dir/sources/backports.sources" <<-EOF
 		Types: deb
 		URIs: $uri
 		Suites: $backports
+		Components: main
+		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	EOF
+	apt_update
+}
+
+# After apt_prepare: source packages too, of the suite that QEMU is installed from.
+source_suite=${backports:-$codename}
+apt_prepare_source() {
+	local uri
+	uri=$(debian_uri)
+	[ -n "$uri" ] || die "no Debian $codename archive among the machine's apt sources" "add it"
+	cat >"$apt_dir/sources/source.sources" <<-EOF
+		Types: deb-src
+		URIs: $uri
+		Suites: $source_suite
 		Components: main
 		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 	EOF
