@@ -8,7 +8,7 @@ demo: deps ## install, build, boot, and watch a guest-owned table translate a de
 	@harness/demo
 
 test: deps ## all tests; ends with "N passed, N failed"
-	@harness/test harness kunit mock arm64
+	@harness/test harness kunit mock arm64 x86
 
 test-kunit: deps ## KUnit
 	@harness/test kunit
@@ -18,6 +18,9 @@ test-mock: deps ## kselftest against the mock driver
 
 test-arm64: deps ## kselftest against emulated SMMUv3
 	@harness/test arm64
+
+test-x86: deps ## kselftest against emulated VT-d
+	@harness/test x86
 
 run: deps ## some of the machine runs in harness/runs: RUN="name ..."
 	@harness/run $(RUN)
@@ -38,7 +41,7 @@ refresh: ## take edits in the tree back into overlay and queue; PATCH=name.patch
 	@harness/refresh $(PATCH)
 
 image: deps ## build the test kernels and print their paths
-	@for kernel in arm64-test arm64-debug x86-test; do harness/kernel $$kernel || exit; done
+	@for kernel in arm64-test arm64-debug x86-test x86-debug; do harness/kernel $$kernel || exit; done
 
 bench: deps ## what nesting costs: instructions per command, calls per second, a chart
 	@harness/bench
@@ -49,5 +52,5 @@ coverage: deps ## line coverage of the new kernel files
 deps:
 	@harness/deps
 
-.PHONY: help demo test test-kunit test-mock test-arm64 run check bisect series tree refresh \
-	image bench coverage deps
+.PHONY: help demo test test-kunit test-mock test-arm64 test-x86 run check bisect series tree \
+	refresh image bench coverage deps

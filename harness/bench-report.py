@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""bench-report.py MAINLINE SVG FIRST SECOND LOAD
+"""bench-report.py RECORDED WHOSE SVG FIRST SECOND [LOAD]
 
 Print the figures of nested_bench (console logs FIRST and SECOND, of the same
-run made twice) and nested_bench_load (LOAD) as tables, beside the recorded ones
-in MAINLINE. Write a chart of the invalidations to SVG.
+run made twice) and nested_bench_load (LOAD) as tables, beside those of WHOSE
+kernel in the file RECORDED. Write a chart of the invalidations to SVG.
 """
 
 import math
+import os
 import re
 import sys
 
 from console import lines
 
 BATCHES = [1, 8, 64, 512, 4096]
+SHADOWING = "shadowing, map + unmap"
 PATTERNS = ["adjacent", "scattered"]
 FIGURE = re.compile(r"> figure (\S+) (\d+)$")
 VERSION = re.compile(r"Linux version (\S+)")
@@ -63,22 +65,22 @@ def doors(figures):
                               if name.startswith("invalidate/")))
 
 
-def series(figures, recorded):
+def series(figures, recorded, whose):
     """Label -> {batch: instructions per command}: all that have batches."""
     result = {}
     for door in doors(figures):
         for pattern in PATTERNS:
             result["%s, %s" % (door, pattern)] = {
                 n: figures["invalidate/%s/%s/%d" % (door, pattern, n)] / n for n in BATCHES}
-    mainline = {n: recorded.get("invalidate/%d" % n) for n in BATCHES}
-    result["mainline 7.3"] = {n: v for n, v in mainline.items() if v}
+    theirs = {n: recorded.get("invalidate/%d" % n) for n in BATCHES}
+    result[whose] = {n: v for n, v in theirs.items() if v}
     shadow = {n: figures.get("map-unmap/shadow/%d" % n) for n in BATCHES}
-    result["shadowing, map + unmap"] = {n: v / n for n, v in shadow.items() if v}
+    result[SHADOWING] = {n: v / n for n, v in shadow.items() if v}
     return result
 
 
-def print_invalidations(lines_of):
-    references = ["mainline 7.3", "shadowing, map + unmap"]
+def print_invalidations(lines_of, whose):
+    references = [whose, SHADOWING]
     print("\nInvalidation of pages, instructions per command in a call of N")
     head = ["N"] + [str(n) for n in BATCHES]
     table(head, [[label] + [number(values.get(n)) for n in BATCHES]
@@ -89,11 +91,12 @@ def print_invalidations(lines_of):
                      for label, values in lines_of.items() if label not in references])
 
 
-def print_calls(figures, recorded):
+def print_calls(figures, recorded, whose):
     names = {
         "refused": "a call refused for a bad id",
         "attach-pair": "attach another table, and the first again: ",
         "replace": "make a table, attach it, destroy the old one: ",
+        "visit": "make a table, attach it, go back, destroy it: ",
         "msi-bind-unbind": "bind an MSI doorbell and unbind it",
         "map-unmap/shadow/1": "shadowing: map a page and unmap it",
         "map-unmap/stage2/1": "map a page in stage 2 and unmap it",
@@ -106,16 +109,16 @@ def print_calls(figures, recorded):
         kind, _, door = name.partition("/")
         text = names.get(name) or (names[kind] + door if kind in names else None)
         if text:
-            mainline = theirs.get(name, theirs.get(kind))
-            rows.append([text, number(value), number(mainline), ratio(value, mainline),
+            reference = theirs.get(name, theirs.get(kind))
+            rows.append([text, number(value), number(reference), ratio(value, reference),
                          ratio(value, shadow)])
+    reference = theirs["invalidate/1"] - theirs["refused"] if "refused" in theirs else None
     for door in doors(figures):
         alone = figures["invalidate/%s/adjacent/1" % door] - figures["refused"]
-        mainline = theirs["invalidate/1"] - theirs["refused"]
         rows.append(["one command, beyond a refused call: " + door, number(alone),
-                     number(mainline), ratio(alone, mainline), ratio(alone, shadow)])
+                     number(reference), ratio(alone, reference), ratio(alone, shadow)])
     print("\nCalls, instructions")
-    table(["", "here", "mainline", "ratio", "/shadowing"], rows)
+    table(["", "here", whose.removeprefix("the ").split()[0], "ratio", "/shadowing"], rows)
 
 
 def print_load(load):
@@ -155,9 +158,10 @@ class Chart:
     LEFT, RIGHT, TOP, BOTTOM = 78, 236, 66, 64
     LABEL = 34  # height of a line's label
     COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]
-    REFERENCES = {"mainline 7.3": "#444444", "shadowing, map + unmap": "#999999"}
+    REFERENCES = ["#444444", "#999999"]
 
-    def __init__(self, title, subtitle, lines_of):
+    def __init__(self, title, subtitle, lines_of, references):
+        self.references = dict(zip(references, self.REFERENCES))
         values = [v for line in lines_of.values() for v in line.values()]
         self.low = math.floor(math.log10(min(values)))
         self.high = math.ceil(math.log10(max(values)))
@@ -225,12 +229,12 @@ class Chart:
 
     def draw(self, lines_of):
         names = list(dict.fromkeys(label.rsplit(",", 1)[0] for label in lines_of
-                                   if label not in self.REFERENCES))
+                                   if label not in self.references))
         places = self.label_places(lines_of)
         for label, line in lines_of.items():
             dash = ""
-            if label in self.REFERENCES:
-                colour = self.REFERENCES[label]
+            if label in self.references:
+                colour = self.references[label]
                 dash = ' stroke-dasharray="2 4"'
             else:
                 colour = self.COLOURS[names.index(label.rsplit(",", 1)[0]) % len(self.COLOURS)]
@@ -252,22 +256,23 @@ class Chart:
 
 
 def main():
-    mainline, svg, first, second, load = sys.argv[1:]
-    recorded = read_recorded(mainline)
+    path, whose, svg, first, second, *load = sys.argv[1:]
+    recorded = read_recorded(path)
     figures, version = read_log(first)
-    lines_of = series(figures, recorded)
-    print("kernel:  %s here; mainline's figures are those recorded in harness/bench-mainline"
-          % version)
+    lines_of = series(figures, recorded, whose)
+    print("kernel:  %s here; the figures of %s are those recorded in harness/%s"
+          % (version, whose, os.path.basename(path)))
     print("method:  QEMU -icount shift=0, one CPU: a nanosecond of the guest's clock is one")
     print("         instruction of the guest. Best of 48 rounds of up to 16 calls, user space")
     print("         included. The emulated IOMMU takes no time.")
     print_agreement(figures, read_log(second)[0])
-    print_invalidations(lines_of)
-    print_calls(figures, recorded)
-    print_load(read_log(load)[0])
+    print_invalidations(lines_of, whose)
+    print_calls(figures, recorded, whose)
+    for log in load:
+        print_load(read_log(log)[0])
     chart = Chart("What an invalidation costs the host",
                   "instructions per command, by commands in one call; QEMU counts, Linux %s" % version,
-                  lines_of)
+                  lines_of, [whose, SHADOWING])
     with open(svg, "w", encoding="utf-8") as out:
         out.write("\n".join(chart.out) + "\n")
 

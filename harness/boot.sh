@@ -39,6 +39,6 @@ override_iort() {
 # boot LOG COMMAND-LINE
 boot() {
 	timeout --foreground "$run_limit" "${qemu[@]}" -kernel "$kernel/image" -initrd "$initrd" \
-		-append "console=$console ignore_loglevel printk.devkmsg=on panic=-1 $2" \
+		-append "console=$console $append ignore_loglevel printk.devkmsg=on panic=-1 $2" \
 		</dev/null >"$1" 2>&1
 }

@@ -10,7 +10,8 @@ TIME = re.compile(r"^\[ *\d+\.\d+\](?:\[[ CT\d]+\])? ")
 def lines(log):
     """The kernel log's lines without time stamps; firmware output is left out."""
     for line in log:
-        line = line.rstrip("\r\n")
+        # SeaBIOS clears the screen, and the kernel's first line follows
+        line = line.rstrip("\r\n").rpartition("\x1b[2J")[2]
         stamp = TIME.match(line)
         if stamp:
             yield line[stamp.end():]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The emulated machines. machine NAME fills "qemu" (command), "console" (the
-# kernel's console) and "acpi_override" (is the IORT replaced?).
+# kernel's console), "append" (more for the kernel's command line) and
+# "acpi_override" (is the IORT replaced?).
 # shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 
 uefi=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
@@ -16,17 +17,29 @@ virt() {
 		-global "arm-smmuv3.stage=$2" -cpu cortex-a57)
 }
 
+# q35 with a VT-d that nests.
+vtd() {
+	local binary
+	binary=$("$harness/qemu-vtd") || exit
+	console=ttyS0
+	append=no_timer_check	# which fails on a host with much to do
+	qemu=("$binary" -M q35 -cpu max -vga none
+		-device "intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-nested=on")
+	edu=,pasid=on,dma-ms=10
+}
+
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.
 devices() {
-	qemu+=(-device "edu,addr=4,dma_mask=0xffffffffffffffff"
-		-device "edu,addr=5,dma_mask=0xffffffffffffffff"
+	qemu+=(-device "edu,addr=4,dma_mask=0xffffffffffffffff$edu"
+		-device "edu,addr=5,dma_mask=0xffffffffffffffff$edu"
 		-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk"
 		-device "nvme,addr=6,drive=disk,serial=1")
 }
 
 machine() {
 	acpi_override=
-	local cpus=2
+	append=
+	local cpus=2 edu=
 	case $1 in
 	acpi)	# the full machine, as firmware of a coherent SMMU describes it
 		virt 3 nested
@@ -52,10 +65,20 @@ machine() {
 		virt 2 nested
 		qemu+=(-bios "$uefi")
 		acpi_override=yes ;;
+	vtd-stage2)	# as QEMU has it: stage 2 alone
+		console=ttyS0
+		append=no_timer_check
+		qemu=(qemu-system-x86_64 -M q35 -cpu max
+			-device "intel-iommu,intremap=on,x-scalable-mode=on") ;;
 	x86)	# no VT-d: the core would take its ops for the mock driver's devices,
 		# since neither has a firmware node
 		console=ttyS0
 		qemu=(qemu-system-x86_64 -M q35 -cpu max) ;;
+	vtd)	vtd ;;
+	vtd-count)	# the same with one CPU whose clock counts its instructions
+		vtd
+		cpus=1
+		qemu+=(-icount "shift=0,sleep=off") ;;
 	*)	die "no machine '$1' in harness/machines.sh" ;;
 	esac
 	devices

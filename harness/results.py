@@ -22,7 +22,13 @@ SPLAT = re.compile(
     r"INFO: (task|rcu|possible|trying|lockdep)|list_(add|del) corruption|"
     r"^unreferenced object|[Cc]all [Tt]race:|"
     r"CMDQ (error|timeout)|CMD_SYNC timeout|unexpected global error|"
-    r"DRHD: handling fault|VT-d detected Invalidation")
+    r"VT-d detected Invalidation")
+# VT-d tells of faults by these bits: primary faults, their overflow, their index.
+STATUS = re.compile(r"DMAR: DRHD: handling fault status reg (?P<status>[0-9a-f]+)$")
+STATUS_BITS = 0xff03
+# A device that a test drives may fault. Others must not, and no interrupt may.
+FAULT = re.compile(r"DMAR: \[(?P<kind>[^\]]*)\] Request device \[(?P<device>[^\]]*)\]")
+BOUND = re.compile(r"# bind \S+ 0000:(?P<device>\S+): Success$")
 # Fault injection shows each failure that it forces with a trace.
 INJECTED = re.compile(r"FAULT_INJECTION: forcing a failure")
 INJECTED_TRACE_WITHIN = 8  # lines
@@ -75,6 +81,7 @@ class Run:
         self.expected = [test.split(":")[0] for test in tests.split(",") if test]
         self.absent = absent
         self.absent_seen = set()
+        self.bound = set()  # devices that tests drive
 
     def fail(self, what):
         self.failed += 1
@@ -92,6 +99,12 @@ class Run:
         else:
             self.passed += 1
             print("ok %s: %s" % (self.name, name))
+
+    def stray_fault(self, line):
+        status, fault = STATUS.fullmatch(line), FAULT.search(line)
+        if status and int(status["status"], 16) & ~STATUS_BITS:
+            return True
+        return fault and (fault["kind"] == "INTR-REMAP" or fault["device"] not in self.bound)
 
     def judge(self, log):
         program = tap = None
@@ -120,11 +133,15 @@ class Run:
                 started = 1
             elif line.startswith("# harness done"):
                 done = 1
-            elif re.match(r"# bind .*: ", line) and not line.endswith(": Success"):
+            elif BOUND.match(line):
+                self.bound.add(BOUND.match(line)["device"])
+            elif re.match(r"# bind .*: ", line):
                 self.fail(line)
             elif SPLAT.search(line):
                 if line.lower().strip() != "call trace:" or injected <= 0:
                     self.fail("kernel: %s" % line)
+            elif self.stray_fault(line):
+                self.fail("kernel: %s" % line)
             else:
                 kernel_tap.feed(line)
         kernel_tap.end_plans(0, "KUnit")
