@@ -568,16 +568,19 @@ static int guest_msi_check_attach(struct iommu_domain *domain,
  */
 int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev)
 {
-	bool claimed = dev->iommu->guest_msi_claimed;
-	struct iommu_domain *msi_domain = domain;
+	struct iommu_domain *msi_domain = domain, *old = dev->iommu->msi_domain;
 	struct iommu_pasid_table *table = NULL;
+	bool translated;
 	int rc = 0;
 
 	if (iommu_domain_is_pasid_table(domain)) {
 		table = to_iommu_pasid_table(domain);
 		msi_domain = table->parent;
 	}
-	if (claimed) {
+	/* Elsewhere MSIs have nothing to do with domains, nor with their locks */
+	translated = dev->iommu->guest_msi_claimed &&
+		     (msi_domain->iova_cookie || (old && old->iova_cookie));
+	if (translated) {
 		msi_lock_descs(dev);
 		if (domain != iommu_get_domain_for_dev(dev))
 			rc = guest_msi_check_attach(msi_domain, table, dev);
@@ -590,7 +593,7 @@ int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev)
 	iommu_pasid_table_moved(domain, dev);
 	dev->iommu->msi_domain = msi_domain;
 out_unlock:
-	if (claimed)
+	if (translated)
 		msi_unlock_descs(dev);
 	return rc;
 }

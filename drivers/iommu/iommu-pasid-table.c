@@ -54,6 +54,7 @@ iommu_pasid_table_check(struct iommu_domain *parent,
  *       attached too, each is checked then.
  * @parent: Nesting parent; the caller keeps it alive for as long as the table
  * @config: What the guest asks for; untrusted, copied
+ * @memory: The guest's memory; the caller keeps it alive for as long as the table
  *
  * The memory is charged to the caller. Free it with iommu_domain_free() once no
  * device is attached.
@@ -67,12 +68,14 @@ iommu_pasid_table_check(struct iommu_domain *parent,
  */
 struct iommu_domain *
 iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
-			const struct iommu_hwpt_pasid_table *config)
+			const struct iommu_hwpt_pasid_table *config,
+			struct iommu_guest_memory *memory)
 {
+	const struct iommu_pasid_table_ops *ops = parent->ops->pasid_table_ops;
 	struct iommu_pasid_table *table;
 	int rc;
 
-	if (!parent->ops->pasid_table_ops)
+	if (!ops)
 		return ERR_PTR(-EOPNOTSUPP);
 	if (parent->owner != dev_iommu_ops(dev))
 		return ERR_PTR(-EINVAL);
@@ -80,11 +83,11 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 	rc = iommu_pasid_table_check(parent, config);
 	if (rc)
 		return ERR_PTR(rc);
-	rc = parent->ops->pasid_table_ops->check(parent, dev, config);
+	rc = ops->check(parent, dev, config);
 	if (rc)
 		return ERR_PTR(rc);
 
-	table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	table = kzalloc(ops->size ?: sizeof(*table), GFP_KERNEL_ACCOUNT);
 	if (!table)
 		return ERR_PTR(-ENOMEM);
 	table->domain.type = IOMMU_DOMAIN_NESTED;
@@ -92,6 +95,9 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 	table->domain.owner = parent->owner;
 	table->parent = parent;
 	table->config = *config;
+	table->memory = memory;
+	if (ops->init)
+		ops->init(table);
 	return &table->domain;
 }
 EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_alloc, IOMMUFD_INTERNAL);
@@ -105,8 +111,8 @@ EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_alloc, IOMMUFD_INTERNAL);
  * ends here. The caller holds the group mutex. If it fails, the device keeps
  * the translation it had.
  *
- * Return: 0, -EINVAL if table and device do not fit, or another errno of
- * iommu_domain_ops.attach_dev.
+ * Return: 0, -EINVAL if table and device do not fit, -EBUSY while PASIDs of the
+ * device are attached, or another errno of iommu_domain_ops.attach_dev.
  */
 int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev)
 {
@@ -117,8 +123,14 @@ int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev)
 
 	if (dev_iommu_ops(dev) != domain->owner)
 		return -EINVAL;
+	/* Back to it after something else failed: the device never left it */
+	if (dev->iommu->pasid_table == table)
+		return 0;
 	if (ops->check(table->parent, dev, &table->config))
 		return -EINVAL;
+	/* All PASIDs are the guest's then */
+	if (iommu_group_has_pasids(dev->iommu_group))
+		return -EBUSY;
 	return ops->attach(table, dev);
 }
 
@@ -173,6 +185,8 @@ void __iommu_pasid_table_moved(struct iommu_domain *domain, struct device *dev)
 
 	if (iommu_domain_is_pasid_table(domain))
 		new = to_iommu_pasid_table(domain);
+	if (new == old)
+		return;
 	WRITE_ONCE(dev->iommu->pasid_table, new);
 	if (old)
 		iommu_detach_pasid_table(old, dev);

@@ -202,7 +202,7 @@ struct iommu_domain *iommu_viommu_alloc_table(struct iommu_viommu *viommu,
 	rc = viommu->ops->parse_table(viommu, data, &config, &attrs);
 	if (rc)
 		return ERR_PTR(rc);
-	domain = iommu_pasid_table_alloc(dev, viommu->parent, &config);
+	domain = iommu_pasid_table_alloc(dev, viommu->parent, &config, NULL);
 	if (IS_ERR(domain))
 		return domain;
 	table = to_iommu_pasid_table(domain);

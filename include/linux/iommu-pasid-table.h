@@ -14,12 +14,26 @@
 #include <uapi/linux/iommufd.h>
 
 struct iommu_viommu;
+struct iommu_pasid_table;
 
 /* PCIe and SMMUv3 have 20-bit PASIDs */
 #define IOMMU_PASID_TABLE_MAX_BITS	20
 
 /* Requests that one fetch brings; the array lives on the stack */
 #define IOMMU_INV_CHUNK			32
+
+/**
+ * struct iommu_guest_memory - How a driver gets at what a guest has written
+ * @read: Copy @len bytes from guest physical address @gpa on, as a device below
+ *        the nesting parent sees them, to @buf. Returns 0, -EFAULT if there is an
+ *        address among them where nothing is mapped, or -EINTR for a fatal
+ *        signal; @buf is undefined then. Sleeps, but takes no page fault: may be
+ *        called under the group mutex.
+ */
+struct iommu_guest_memory {
+	int (*read)(struct iommu_guest_memory *memory, u64 gpa, void *buf,
+		    size_t len);
+};
 
 /**
  * struct iommu_pasid_table - A guest's PASID table as a domain to attach
@@ -31,6 +45,8 @@ struct iommu_viommu;
  *          or NULL. Its address-space tags are those of all tables there.
  * @attrs: How the hardware is to fetch the table, in the driver's own encoding;
  *         0 without @viommu
+ * @memory: The guest's memory, for hardware that cannot read the table itself.
+ *          Lives as long as the table.
  */
 struct iommu_pasid_table {
 	struct iommu_domain domain;
@@ -38,6 +54,7 @@ struct iommu_pasid_table {
 	struct iommu_hwpt_pasid_table config;
 	struct iommu_viommu *viommu;
 	u64 attrs;
+	struct iommu_guest_memory *memory;
 };
 
 /**
@@ -86,6 +103,10 @@ struct iommu_inv_iter {
  * struct iommu_pasid_table_ops - What a driver does for a guest's PASID table
  * @format: The one format that the hardware has, of
  *          enum iommu_pasid_table_format
+ * @size: Bytes of the driver's own struct, which starts with a struct
+ *        iommu_pasid_table, or 0 if that is all it needs
+ * @init: Initialise what follows in the driver's struct, all 0 by then; NULL with
+ *        a @size of 0
  * @check: Refuse a configuration that @dev or the hardware behind it cannot do.
  *         @parent belongs to the same driver, but may be anything else. Changes
  *         nothing. EOPNOTSUPP for what is missing, EINVAL for what is malformed.
@@ -105,6 +126,8 @@ struct iommu_inv_iter {
  */
 struct iommu_pasid_table_ops {
 	u32 format;
+	size_t size;
+	void (*init)(struct iommu_pasid_table *table);
 	int (*check)(struct iommu_domain *parent, struct device *dev,
 		     const struct iommu_hwpt_pasid_table *config);
 	int (*attach)(struct iommu_pasid_table *table, struct device *dev);
@@ -124,7 +147,8 @@ to_iommu_pasid_table(struct iommu_domain *domain)
 bool iommu_domain_is_pasid_table(const struct iommu_domain *domain);
 struct iommu_domain *
 iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
-			const struct iommu_hwpt_pasid_table *config);
+			const struct iommu_hwpt_pasid_table *config,
+			struct iommu_guest_memory *memory);
 int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev);
 void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 			      struct device *dev);
@@ -142,7 +166,8 @@ iommu_domain_is_pasid_table(const struct iommu_domain *domain)
 
 static inline struct iommu_domain *
 iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
-			const struct iommu_hwpt_pasid_table *config)
+			const struct iommu_hwpt_pasid_table *config,
+			struct iommu_guest_memory *memory)
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }

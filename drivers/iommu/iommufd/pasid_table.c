@@ -11,7 +11,7 @@
 /**
  * iommufd_pasid_table_alloc() - Copy a table's configuration from the user
  * @dev: Device that the table is meant for
- * @parent: Nesting parent
+ * @hwpt: HWPT that it is for; has its parent
  * @user_data: The user's struct iommu_hwpt_pasid_table
  *
  * Return: the domain of the table, or
@@ -22,7 +22,7 @@
  * * an errno of iommu_pasid_table_alloc()
  */
 struct iommu_domain *
-iommufd_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
+iommufd_pasid_table_alloc(struct device *dev, struct iommufd_hwpt_nested *hwpt,
 			  const struct iommu_user_data *user_data)
 {
 	struct iommu_hwpt_pasid_table config;
@@ -37,7 +37,9 @@ iommufd_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 				   user_data->len);
 	if (rc)
 		return ERR_PTR(rc);
-	return iommu_pasid_table_alloc(dev, parent, &config);
+	hwpt->memory.read = iommufd_guest_memory_read;
+	return iommu_pasid_table_alloc(dev, hwpt->parent->common.domain,
+				       &config, &hwpt->memory);
 }
 
 static int iommufd_inv_fetch(struct iommu_inv_source *source, void *entries,

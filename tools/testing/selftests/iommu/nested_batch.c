@@ -19,7 +19,8 @@ FIXTURE(batch)
 
 /*
  * The kernel may cover more than what was asked for, in particular the page
- * behind it; and it may make one command of requests that follow each other.
+ * behind it; and it may make one command of requests that follow each other, or
+ * of more than a driver cares to carry out one by one.
  */
 FIXTURE_VARIANT(batch)
 {
@@ -84,6 +85,7 @@ static bool done(struct env *env, const __u64 *pages, int nr, bool exact)
 	enum place place;
 	int i, wrong = 0;
 
+	exact &= nr <= S1_EXACT;
 	for (i = 0; i < PAGES; i++) {
 		place = probe_dma(&env->probe, pages[i]);
 		if (i < nr)
@@ -141,15 +143,16 @@ TEST_F_TIMEOUT(batch, bad_one, 90)
 	struct front_entry good;
 	struct env *env = &self->env;
 	unsigned int i;
+	int error;
 	__u32 num;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		make_stale(_metadata, env, self->pages);
 		good = self->entries[bad[i]];
-		front_spoil(&self->entries[bad[i]], i);
+		error = front_spoil(&self->entries[bad[i]], i);
 		num = PAGES;
-		EXPECT_EQ(FRONT_BAD_ERROR, vm_send(&env->vm, env->hwpt,
-						   self->entries, &num));
+		EXPECT_EQ(error, vm_send(&env->vm, env->hwpt, self->entries,
+					 &num));
 		EXPECT_EQ(bad[i], num);
 		EXPECT_TRUE(done(env, self->pages, bad[i], variant->exact));
 		self->entries[bad[i]] = good;
@@ -331,7 +334,7 @@ TEST_F_TIMEOUT(batch, as_many_as_possible, 240)
 	EXPECT_EQ(MANY, num);
 	EXPECT_EQ(AT_B, probe_dma(&env->probe, self->pages[0]));
 	EXPECT_EQ(AT_B, probe_dma(&env->probe, self->pages[1]));
-	if (variant->exact)
+	if (variant->exact && MANY <= S1_EXACT)
 		EXPECT_EQ(AT_A, probe_dma(&env->probe, self->pages[2]));
 
 	num = MANY + 1;

@@ -18,6 +18,7 @@
 #define MAX_CALLS	16ULL
 #define ROUND_NS	500000ULL
 
+static const struct doorbell bell = BENCH_BELL;
 static struct env env;
 static struct batch batch;
 
@@ -139,6 +140,17 @@ static int replace(void *arg)
 	return rc ?: iommufd_destroy(env.vm.iommufd, old);
 }
 
+/* A table that comes, is used and goes, beside one that stays */
+static int visit(void *arg)
+{
+	__u32 visitor;
+	int rc = way->config(way, &env, &env.pasids, &visitor);
+
+	rc = rc ?: vfio_attach(env.dev, visitor);
+	rc = rc ?: vfio_attach(env.dev, current);
+	return rc ?: iommufd_destroy(env.vm.iommufd, visitor);
+}
+
 static void measure_change(const struct door *door)
 {
 	struct pasid_table pasids;
@@ -155,15 +167,17 @@ static void measure_change(const struct door *door)
 	good = measure(name, attach_pair, NULL);
 	snprintf(name, sizeof(name), "replace/%s", door->name);
 	good &= measure(name, replace, NULL);
+	snprintf(name, sizeof(name), "visit/%s", door->name);
+	good &= measure(name, visit, NULL);
 	good &= probe_dma(&env.probe, GIOVA) != NOWHERE;
 	ksft_test_result(good, "change the table: %s\n", door->name);
 }
 
 static int msi_pair(void *arg)
 {
-	int rc = bell_bind(&env.vm, env.dev, &elsewhere);
+	int rc = bell_bind(&env.vm, env.dev, &bell);
 
-	return rc ?: bell_unbind(&env.vm, env.dev, &elsewhere);
+	return rc ?: bell_unbind(&env.vm, env.dev, &bell);
 }
 
 static void measure_msi(void)

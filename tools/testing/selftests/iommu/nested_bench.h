@@ -6,7 +6,6 @@
 #ifndef __NESTED_BENCH_H
 #define __NESTED_BENCH_H
 
-#include "nested_cmd.h"
 #include "nested_env.h"
 
 #include "../kselftest.h"
@@ -65,34 +64,11 @@ static inline void pasid_table_page(void *entry, __u64 giova)
 	*req = inv_addr(INV_TAG | INV_LEAF, 12, giova, 1);
 }
 
-/* Mainline's way: a vIOMMU, with STEs and commands in SMMUv3's own format */
-static inline int viommu_make(const struct door *door, struct env *env,
-			      const struct pasid_table *pasids, __u32 *hwpt)
-{
-	struct iommu_hwpt_pasid_table config = pasid_table_config(pasids);
-	struct iommu_hwpt_arm_smmuv3 vste = vste_make(&config);
-
-	return hwpt_alloc_vste(env->vm.iommufd, env->dev->id, door->id, &vste,
-			       hwpt);
-}
-
-static inline int viommu_open(struct door *door, struct env *env)
-{
-	int fd = env->vm.iommufd;
-	__u32 vdevice;
-	int rc;
-
-	rc = viommu_alloc(fd, env->dev->id, env->vm.parent, &door->id);
-	rc = rc ?: vdevice_alloc(fd, door->id, env->dev->id, 1, &vdevice);
-	return rc ?: viommu_make(door, env, &env->pasids, &door->table);
-}
-
-static inline void viommu_page(void *entry, __u64 giova)
-{
-	*(struct smmu_cmd *)entry = cmd_make(CMD_TLBI_NH_VA |
-				      (__u64)TAG << CMD0_ASID_SHIFT,
-				      giova | CMD1_LEAF);
-}
+#ifdef __x86_64__
+#include "nested_bench_vtd.h"
+#else
+#include "nested_bench_smmu.h"
+#endif
 
 static struct door doors[] = {
 	{
@@ -103,14 +79,7 @@ static struct door doors[] = {
 		.config = pasid_table_make,
 		.page = pasid_table_page,
 	},
-	{
-		.name = "viommu",
-		.data_type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
-		.entry_len = sizeof(struct smmu_cmd),
-		.open = viommu_open,
-		.config = viommu_make,
-		.page = viommu_page,
-	},
+	VENDOR_DOOR,
 };
 
 #define NR_DOORS	ARRAY_SIZE(doors)

@@ -26,15 +26,19 @@ FIXTURE_VARIANT_ADD(nested, edu_4k)
 	.granule = 12,
 };
 
+#if S1_GRANULES & 0x4000
 FIXTURE_VARIANT_ADD(nested, edu_16k)
 {
 	.granule = 14,
 };
+#endif
 
+#if S1_GRANULES & 0x10000
 FIXTURE_VARIANT_ADD(nested, edu_64k)
 {
 	.granule = 16,
 };
+#endif
 
 FIXTURE_VARIANT_ADD(nested, nvme_4k)
 {

@@ -20,6 +20,9 @@
 #define EDU_CMD		0x98
 #define EDU_CMD_START	0x1
 #define EDU_CMD_TO_RAM	0x2
+/* Of an edu that was patched to carry PASIDs */
+#define EDU_PASID	0xa0
+#define EDU_PASID_VALID	0x80000000
 #define EDU_BUFFER	0x40000
 
 /* The buffer holds different chunks, so that old data is not taken for new */
@@ -104,6 +107,22 @@ static inline int edu_load(struct edu *edu, __u64 iova)
 	int rc = edu_begin(edu, iova, EDU_BUFFER, sizeof(edu->pattern), 0);
 
 	return rc ?: edu_wait(edu);
+}
+
+/*
+ * Have DMA from now on carry a PASID, or none. The device keeps that until it is
+ * told otherwise, and does not listen while a DMA runs.
+ */
+static inline void edu_pasid(struct edu *edu, __u32 pasid)
+{
+	edu_wait(edu);
+	vfio_write32(&edu->dev, EDU_PASID, EDU_PASID_VALID | pasid);
+}
+
+static inline void edu_no_pasid(struct edu *edu)
+{
+	edu_wait(edu);
+	vfio_write32(&edu->dev, EDU_PASID, 0);
 }
 
 /* One MSI, if they are on */

@@ -30,6 +30,8 @@
 /* Long enough for the driver's thread, and to trust that there is nothing */
 #define EVENT_LATE_MS		2000
 #define EVENT_NEVER_MS		60
+/* Some events of one access may come long after the first */
+#define EVENT_QUIET_MS		300
 
 struct event {
 	struct iommufd_vevent_header header;
@@ -70,7 +72,7 @@ static inline void event_drain(int fd)
 {
 	struct event event;
 
-	while (event_next(fd, &event, EVENT_NEVER_MS))
+	while (event_next(fd, &event, EVENT_QUIET_MS))
 		;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nested_vendor.h"
 #include "nested_vfio.h"
 
 #define TRACING		"/sys/kernel/tracing/"
@@ -107,7 +108,7 @@ static inline unsigned int log_events(int fd)
 		if (len <= 0)
 			return count;
 		record[len] = '\0';
-		count += !!strstr(record, ": event 0x");
+		count += !!strstr(record, LOG_FAULT);
 	}
 }
 

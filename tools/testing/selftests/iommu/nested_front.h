@@ -12,8 +12,8 @@
  *   vm_send(vm, hwpt, entries, num)	entries as the call takes them; @num is how
  *					many, and then how many are complete
  *   front_page(addr)			the entry that invalidates one page
- *   front_spoil(entry, nth)		make it one that is refused with
- *					FRONT_BAD_ERROR, in different ways
+ *   front_spoil(entry, nth)		make it one that is refused, in different
+ *					ways; returns the errno that is due
  */
 #ifndef __NESTED_FRONT_H
 #define __NESTED_FRONT_H
@@ -83,7 +83,6 @@ static inline int vm_table_apart(struct vm *vm, struct vfio_dev *dev,
 
 #define FRONT_TYPE		IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3
 #define FRONT_OTHER_TYPE	IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE
-#define FRONT_BAD_ERROR		(-EIO)
 
 struct front_entry {
 	struct smmu_cmd cmd;
@@ -103,7 +102,7 @@ static inline struct front_entry front_page(__u64 addr)
 }
 
 /* A reserved bit, an opcode that is not the guest's, and an unknown stream */
-static inline void front_spoil(struct front_entry *entry, unsigned int nth)
+static inline int front_spoil(struct front_entry *entry, unsigned int nth)
 {
 	if (nth % 3 == 0)
 		entry->cmd.cmd[0] |= htole64(1ULL << 8);
@@ -112,6 +111,7 @@ static inline void front_spoil(struct front_entry *entry, unsigned int nth)
 	else
 		entry->cmd = cmd_make(CMD_CFGI_CD_ALL |
 				      0xdeadULL << CMD0_SID_SHIFT, 0);
+	return -EIO;
 }
 
 static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
@@ -134,7 +134,6 @@ static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
 
 #define FRONT_TYPE		IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE
 #define FRONT_OTHER_TYPE	IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3
-#define FRONT_BAD_ERROR		(-EINVAL)
 
 struct front_entry {
 	struct iommu_hwpt_pasid_table_invalidate req;
@@ -151,12 +150,12 @@ static inline struct front_entry front_page(__u64 addr)
 }
 
 /* One is found out by the core, the other one by the driver */
-static inline void front_spoil(struct front_entry *entry, unsigned int nth)
+static inline int front_spoil(struct front_entry *entry, unsigned int nth)
 {
 	if (nth & 1)
-		entry->req.archid = 0x10000;
-	else
-		entry->req.caches = 0;
+		return s1_spoil(&entry->req);
+	entry->req.caches = 0;
+	return -EINVAL;
 }
 
 static inline int vm_adopt(struct vm *vm, struct vfio_dev *dev)

@@ -17,6 +17,35 @@ enum target {
 	DATA,		/* what it points to */
 };
 
+/* A field of a struct, by its width in bits */
+#define ALLOC32(_member) \
+	.target = CMD, .size = 4, \
+	.offset = offsetof(struct iommu_hwpt_alloc, _member)
+#define ALLOC64(_member) \
+	.target = CMD, .size = 8, \
+	.offset = offsetof(struct iommu_hwpt_alloc, _member)
+#define TABLE8(_member) \
+	.target = DATA, .size = 1, \
+	.offset = offsetof(struct iommu_hwpt_pasid_table, _member)
+#define TABLE32(_member) \
+	.target = DATA, .size = 4, \
+	.offset = offsetof(struct iommu_hwpt_pasid_table, _member)
+#define TABLE64(_member) \
+	.target = DATA, .size = 8, \
+	.offset = offsetof(struct iommu_hwpt_pasid_table, _member)
+#define INVAL32(_member) \
+	.target = CMD, .size = 4, \
+	.offset = offsetof(struct iommu_hwpt_invalidate, _member)
+#define INVAL64(_member) \
+	.target = CMD, .size = 8, \
+	.offset = offsetof(struct iommu_hwpt_invalidate, _member)
+#define REQ32(_member) \
+	.target = DATA, .size = 4, \
+	.offset = offsetof(struct iommu_hwpt_pasid_table_invalidate, _member)
+#define REQ64(_member) \
+	.target = DATA, .size = 8, \
+	.offset = offsetof(struct iommu_hwpt_pasid_table_invalidate, _member)
+
 /* Values that are known at run time only */
 enum value {
 	NUMBER,
@@ -62,5 +91,12 @@ static inline void bad_apply(const struct bad *bad, struct call_frame *frame,
 
 	memcpy(base + bad->offset, &value, bad->size);
 }
+
+/* What only one vendor's structs and requests can get wrong */
+#ifdef __x86_64__
+#include "nested_hostile_vtd.h"
+#else
+#include "nested_hostile_smmu.h"
+#endif
 
 #endif

@@ -28,17 +28,21 @@ FIXTURE_VARIANT_ADD(inval, nvme_4k)
 	.granule = 12,
 };
 
+#if S1_GRANULES & 0x4000
 FIXTURE_VARIANT_ADD(inval, nvme_16k)
 {
 	.nvme = true,
 	.granule = 14,
 };
+#endif
 
+#if S1_GRANULES & 0x10000
 FIXTURE_VARIANT_ADD(inval, nvme_64k)
 {
 	.nvme = true,
 	.granule = 16,
 };
+#endif
 
 FIXTURE_SETUP(inval)
 {
@@ -124,7 +128,7 @@ TEST_F(inval, domain_wide)
 /* The last gIOVAs that there are: the range ends with the address space */
 TEST_F(inval, top_of_range)
 {
-	__u64 giova = (1ULL << S1_VA_BITS) - self->granule;
+	__u64 giova = S1_LAST + 1 - self->granule;
 
 	check(_metadata, &self->env, giova,
 	      inv_addr(0, variant->granule, giova, -giova >> variant->granule));
@@ -317,7 +321,7 @@ FIXTURE_SETUP(pasid_cache)
 	if (env_reason(rc))
 		SKIP(return, "%s", env_reason(rc));
 	ASSERT_EQ(0, rc);
-	s1_init(&self->other, &env->vm, 16, TAG + 1);
+	s1_init(&self->other, &env->vm, S1_BIG_GRANULE_LOG2, TAG + 1);
 	probe_prepare(&env->probe, &self->other);
 	probe_map(&env->probe, &self->other, GIOVA, AT_B);
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));

@@ -8,14 +8,6 @@
 
 #include <stdlib.h>
 
-#define S1_SUPPORTED		false
-#define S1_VA_BITS		48
-
-static inline void s1_write(void *entry, __u64 value)
-{
-	abort();
-}
-
 static inline void s1_init(struct s1_table *t, struct vm *vm,
 			   unsigned int granule_log2, __u16 tag)
 {
@@ -31,16 +23,6 @@ static inline __u64 *s1_entry(struct s1_table *t, __u64 giova,
 static inline void s1_map_size(struct s1_table *t, __u64 giova, __u64 gpa,
 			       unsigned int size_log2,
 			       enum s1_attributes attributes)
-{
-	abort();
-}
-
-static inline void s1_map(struct s1_table *t, __u64 giova, __u64 gpa)
-{
-	abort();
-}
-
-static inline void s1_unmap(struct s1_table *t, __u64 giova)
 {
 	abort();
 }

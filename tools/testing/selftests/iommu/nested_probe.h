@@ -46,6 +46,7 @@ static inline int probe_edu(struct probe *p, struct vm *vm, struct edu *edu)
 	p->dev = &edu->dev;
 	p->edu = edu;
 	probe_places(p, vm);
+	edu_no_pasid(edu);
 	edu_pattern(edu, vm_ptr(vm, p->spare), p->spare >> 16);
 	return edu_load(edu, p->spare);
 }

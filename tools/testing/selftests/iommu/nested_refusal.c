@@ -57,7 +57,7 @@ TEST_F(refusal, table)
 		IOMMU_PASID_TABLE_ABORT,
 	};
 	struct iommu_hwpt_pasid_table config = {
-		.format = IOMMU_PASID_TABLE_SMMUV3,
+		.format = S1_FORMAT,
 		.base_addr = VM_GPA,
 	};
 	struct vm *vm = &self->vm;
@@ -81,17 +81,25 @@ TEST_F(refusal, table)
 /* The VMM can see why, and does without */
 TEST_F(refusal, the_rest_works)
 {
-	struct iommu_hw_info_arm_smmuv3 info;
+	union {
+		struct iommu_hw_info_arm_smmuv3 smmu;
+		struct iommu_hw_info_vtd vtd;
+	} info = {};
 	struct vm *vm = &self->vm;
 	__u32 len = sizeof(info), plain;
 	struct probe probe;
 
-	EXPECT_EQ(IOMMU_HW_INFO_TYPE_ARM_SMMUV3,
+	EXPECT_EQ(S1_INFO_TYPE,
 		  hw_info(vm->iommufd, self->edu.dev.id, &info, &len));
-	EXPECT_EQ(sizeof(info), len);
-	EXPECT_LT(0, info.idr[0] & 3);
-	TH_LOG("stage 1: %u, stage 2: %u", info.idr[0] >> 1 & 1,
-	       info.idr[0] & 1);
+	EXPECT_GE(sizeof(info), len);
+	if (S1_INFO_TYPE == IOMMU_HW_INFO_TYPE_ARM_SMMUV3) {
+		EXPECT_LT(0, info.smmu.idr[0] & 3);
+		TH_LOG("stage 1: %u, stage 2: %u", info.smmu.idr[0] >> 1 & 1,
+		       info.smmu.idr[0] & 1);
+	} else {
+		/* NEST */
+		EXPECT_EQ(0, info.vtd.ecap_reg >> 26 & 1);
+	}
 
 	ASSERT_EQ(0, vfio_attach(&self->edu.dev, vm->ioas));
 	ASSERT_EQ(0, probe_edu(&probe, vm, &self->edu));

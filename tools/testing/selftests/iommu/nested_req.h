@@ -5,10 +5,12 @@
 #ifndef __NESTED_REQ_H
 #define __NESTED_REQ_H
 
-#include <linux/iommufd.h>
+#include "nested_vendor.h"
 
-/* How the guest of a test tags its translations: ASID */
+/* How the guest of a test tags its translations, where it is the guest who does */
 #define TAG		0x17
+/* What a request has of it */
+#define ARCHID		(S1_HAS_ASIDS ? TAG : 0)
 
 #define INV_IOTLB	IOMMU_PASID_TABLE_INV_IOTLB
 #define INV_DEV_TLB	IOMMU_PASID_TABLE_INV_DEV_TLB
@@ -17,7 +19,8 @@
 
 #define INV_LEAF	IOMMU_PASID_TABLE_INV_LEAF
 #define INV_PASID	IOMMU_PASID_TABLE_INV_PASID
-#define INV_TAG		IOMMU_PASID_TABLE_INV_ARCHID
+/* The address space that requests without a PASID use, as the vendor names it */
+#define INV_TAG		S1_TAG
 
 /* Everything of the table */
 static inline struct iommu_hwpt_pasid_table_invalidate inv_domain(__u32 caches)
@@ -28,7 +31,7 @@ static inline struct iommu_hwpt_pasid_table_invalidate inv_domain(__u32 caches)
 	};
 }
 
-/* Everything of the guest's tag, or of the device's requests without a PASID */
+/* Everything of the guest's tag, or of one PASID */
 static inline struct iommu_hwpt_pasid_table_invalidate
 inv_one(__u32 flags, __u32 caches)
 {
@@ -36,7 +39,7 @@ inv_one(__u32 flags, __u32 caches)
 		.flags = flags,
 		.caches = caches,
 		.granularity = IOMMU_PASID_TABLE_INV_ONE_PASID,
-		.archid = flags & INV_TAG ? TAG : 0,
+		.archid = flags & INV_TAG ? ARCHID : 0,
 	};
 }
 
@@ -48,7 +51,7 @@ inv_addr(__u32 flags, unsigned int granule_log2, __u64 addr, __u64 nb_granules)
 		.flags = flags,
 		.caches = INV_IOTLB,
 		.granularity = IOMMU_PASID_TABLE_INV_ADDR,
-		.archid = flags & INV_TAG ? TAG : 0,
+		.archid = flags & INV_TAG ? ARCHID : 0,
 		.granule_log2 = granule_log2,
 		.addr = addr,
 		.nb_granules = nb_granules,

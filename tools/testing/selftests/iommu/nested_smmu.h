@@ -8,7 +8,6 @@
 
 #include <linux/const.h>
 
-#define S1_SUPPORTED		true
 #define S1_VA_BITS		48
 
 #define PTE_VALID		_BITULL(0)
@@ -36,13 +35,6 @@
 #define CD3_MAIR_WB		0xffULL
 
 #define CD_IPS_40_BITS		2ULL
-
-static inline void s1_write(void *entry, __u64 value)
-{
-	/* What the entry points to comes first; the device looks any time */
-	__atomic_store_n((__u64 *)entry, value, __ATOMIC_SEQ_CST);
-	__sync_synchronize();
-}
 
 static inline void s1_init(struct s1_table *t, struct vm *vm,
 			   unsigned int granule_log2, __u16 tag)
@@ -87,16 +79,6 @@ static inline void s1_map_size(struct s1_table *t, __u64 giova, __u64 gpa,
 	if (attributes == S1_READ_ONLY)
 		pte |= PTE_READ_ONLY;
 	s1_write(s1_entry(t, giova, size_log2), pte);
-}
-
-static inline void s1_map(struct s1_table *t, __u64 giova, __u64 gpa)
-{
-	s1_map_size(t, giova, gpa, t->granule_log2, S1_READ_WRITE);
-}
-
-static inline void s1_unmap(struct s1_table *t, __u64 giova)
-{
-	s1_write(s1_entry(t, giova, t->granule_log2), 0);
 }
 
 static inline void pasid_table_init(struct pasid_table *p, struct vm *vm)

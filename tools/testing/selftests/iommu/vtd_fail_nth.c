@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Each allocation of a call fails in turn: the call says so, the device keeps
+ * what it had, and the same call works afterwards
+ */
+#include "vtd_env.h"
+
+#include "../kselftest_harness.h"
+
+/* Beyond what any of the calls allocates */
+#define MAX_NTH		300
+
+/* PASIDs of different directory entries */
+#define NEAR_PASID	1
+#define FAR_PASID	700
+
+FIXTURE(fail)
+{
+	struct vtd v;
+	int nth_fd;
+};
+
+/* Allocations that may wait fail too, and nothing is said of it */
+static int injection_init(void)
+{
+	static const char * const settings[] = {
+		"failslab/ignore-gfp-wait", "N",
+		"failslab/verbose", "0",
+		"fail_page_alloc/ignore-gfp-wait", "N",
+		"fail_page_alloc/ignore-gfp-highmem", "N",
+		"fail_page_alloc/min-order", "0",
+		"fail_page_alloc/verbose", "0",
+		"fail_iommufd/verbose", "0",
+		NULL,
+	};
+	char path[80];
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; settings[i]; i += 2) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s",
+			 settings[i]);
+		rc = rc ?: faults_write(path, settings[i + 1], 0);
+	}
+	return rc;
+}
+
+FIXTURE_SETUP(fail)
+{
+	struct vtd *v = &self->v;
+
+	self->nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	ASSERT_LE(0, self->nth_fd);
+	ASSERT_EQ(0, injection_init());
+	ASSERT_EQ(0, vtd_init(v, VTD_BITS, 0));
+	pasid_table_set_pasid(&v->env.pasids, NEAR_PASID, &v->other);
+	pasid_table_set_pasid(&v->env.pasids, FAR_PASID, &v->other);
+}
+
+FIXTURE_TEARDOWN(fail)
+{
+	close(self->nth_fd);
+	vtd_exit(&self->v);
+}
+
+/* The @nth allocation from now on fails */
+static void fail_nth(int fd, unsigned int nth)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", nth);
+	if (pwrite(fd, text, strlen(text), 0) < 0)
+		abort();
+}
+
+/* No allocation fails any more. Whether one did. */
+static bool fail_end(int fd)
+{
+	char text[16] = "";
+
+	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
+		abort();
+	/* The write may be the victim itself */
+	while (pwrite(fd, "0", 1, 0) < 0)
+		;
+	return atoi(text) == 0;
+}
+
+/* The errnos of what is injected: iommufd also fails to find objects */
+static bool injected(int rc)
+{
+	return rc == -ENOMEM || rc == -ENOENT;
+}
+
+/* A table takes the place of the parent, or does not */
+TEST_F(fail, attach)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	unsigned int nth, failures = 0;
+	bool hit;
+	int rc;
+
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		fail_nth(self->nth_fd, nth);
+		rc = vfio_attach(env->dev, env->hwpt);
+		hit = fail_end(self->nth_fd);
+		if (!rc) {
+			EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+			EXPECT_EQ(AT_B, vtd_dma(v, FAR_PASID, GIOVA));
+			EXPECT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+		} else {
+			EXPECT_TRUE(injected(rc));
+			EXPECT_TRUE(hit);
+			failures++;
+		}
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, env->probe.a));
+		if (!hit)
+			break;
+	}
+	EXPECT_LT(nth, MAX_NTH);
+	EXPECT_LT(3, failures);
+	EXPECT_EQ(0, faults(env->dev, false));
+}
+
+/* A table takes the place of another one */
+TEST_F(fail, replace)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	unsigned int nth, failures = 0;
+	__u32 other;
+	bool hit;
+	int rc;
+
+	ASSERT_EQ(0, env_config(env, IOMMU_PASID_TABLE_BYPASS, &other));
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		fail_nth(self->nth_fd, nth);
+		rc = vfio_attach(env->dev, other);
+		hit = fail_end(self->nth_fd);
+		if (!rc) {
+			EXPECT_EQ(AT_A, probe_dma(&env->probe, env->probe.a));
+			EXPECT_EQ(0, vfio_attach(env->dev, env->hwpt));
+		} else {
+			EXPECT_TRUE(injected(rc));
+			failures++;
+		}
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+		EXPECT_EQ(AT_B, vtd_dma(v, FAR_PASID, GIOVA));
+		if (!hit)
+			break;
+	}
+	EXPECT_LT(nth, MAX_NTH);
+	EXPECT_LT(3, failures);
+}
+
+/* The guest's directory has grown, and there is no memory for what it says */
+TEST_F(fail, read_again)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	unsigned int nth, failures = 0;
+	bool hit;
+	int rc;
+
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		/* A place in the directory that had nothing yet */
+		__u32 pasid = 64 * (nth % 8 + 1);
+
+		pasid_table_set_pasid(&env->pasids, pasid, &v->other);
+		fail_nth(self->nth_fd, nth);
+		rc = env_invalidate(env, inv_domain(INV_PASID_CACHE));
+		hit = fail_end(self->nth_fd);
+		if (rc) {
+			EXPECT_TRUE(injected(rc));
+			failures++;
+			EXPECT_TRUE(vtd_blocked(v, pasid, GIOVA));
+			EXPECT_EQ(0, env_invalidate(env,
+						    inv_domain(INV_PASID_CACHE)));
+		}
+		EXPECT_EQ(AT_B, vtd_dma(v, pasid, GIOVA));
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+		if (!hit)
+			break;
+	}
+	EXPECT_LT(nth, MAX_NTH);
+	EXPECT_LT(1, failures);
+}
+
+TEST_HARNESS_MAIN
