@@ -5,8 +5,8 @@
  */
 #include <linux/iommu-pasid-table.h>
 
-#include "inv_source.h"
 #include "iommufd_private.h"
+#include "user_data.h"
 
 /**
  * iommufd_pasid_table_alloc() - Copy a table's configuration from the user
@@ -14,12 +14,8 @@
  * @hwpt: HWPT that it is for; has its parent
  * @user_data: The user's struct iommu_hwpt_pasid_table
  *
- * Return: the domain of the table, or
- *
- * * ERR_PTR(-EINVAL): too short
- * * ERR_PTR(-E2BIG): longer than known and the tail not 0, or beyond a page
- * * ERR_PTR(-EFAULT): not readable
- * * an errno of iommu_pasid_table_alloc()
+ * Return: the domain of the table, or an errno of iommufd_copy_user_data() or
+ * iommu_pasid_table_alloc().
  */
 struct iommu_domain *
 iommufd_pasid_table_alloc(struct device *dev, struct iommufd_hwpt_nested *hwpt,
@@ -28,13 +24,7 @@ iommufd_pasid_table_alloc(struct device *dev, struct iommufd_hwpt_nested *hwpt,
 	struct iommu_hwpt_pasid_table config;
 	int rc;
 
-	if (user_data->len < sizeof(config))
-		return ERR_PTR(-EINVAL);
-	/* Bounds the search for a non-zero tail */
-	if (user_data->len > PAGE_SIZE)
-		return ERR_PTR(-E2BIG);
-	rc = copy_struct_from_user(&config, sizeof(config), user_data->uptr,
-				   user_data->len);
+	rc = iommufd_copy_user_data(&config, sizeof(config), user_data);
 	if (rc)
 		return ERR_PTR(rc);
 	hwpt->memory.read = iommufd_guest_memory_read;
@@ -42,66 +32,26 @@ iommufd_pasid_table_alloc(struct device *dev, struct iommufd_hwpt_nested *hwpt,
 				       &config, &hwpt->memory);
 }
 
-static int iommufd_inv_fetch(struct iommu_inv_source *source, void *entries,
-			     size_t size, u32 max)
-{
-	struct iommufd_inv_source *src =
-		container_of(source, struct iommufd_inv_source, source);
-	u32 nr = min(source->left, max);
-	int rc;
-
-	/* The entries in front of an unreadable one still count */
-	if (src->entry_len != size ||
-	    copy_from_user(entries, src->uptr, nr * size)) {
-		rc = copy_struct_from_user(entries, size, src->uptr,
-					   src->entry_len);
-		if (rc)
-			return rc;
-		nr = 1;
-	}
-	src->uptr += nr * src->entry_len;
-	source->left -= nr;
-	return nr;
-}
-
-/**
- * iommufd_inv_source_init() - Read the entries of an invalidation
- * @src: Returns the source for the core
- * @array: The user's entries
- */
-void iommufd_inv_source_init(struct iommufd_inv_source *src,
-			     const struct iommu_user_data_array *array)
-{
-	src->source.left = array->entry_num;
-	src->source.fetch = iommufd_inv_fetch;
-	src->uptr = array->uptr;
-	src->entry_len = array->entry_len;
-}
-
 /**
  * iommufd_pasid_table_invalidate() - Invalidate for a HWPT of a PASID table
  * @domain: Domain of the HWPT
  * @array: The user's requests; entry_num returns how many are complete
  *
- * Return: 0 or an errno of iommu_cache_invalidate().
+ * Return: 0 or an errno of iommufd_inv_source_init() or iommu_cache_invalidate().
  */
 int iommufd_pasid_table_invalidate(struct iommu_domain *domain,
 				   struct iommu_user_data_array *array)
 {
+	const size_t least = sizeof(struct iommu_hwpt_pasid_table_invalidate);
 	struct iommufd_inv_source src;
 	u32 done = 0;
-	int rc = 0;
+	int rc;
 
-	if (array->type != IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE) {
-		rc = -EINVAL;
-	} else if (array->entry_num &&
-		   array->entry_len <
-			   sizeof(struct iommu_hwpt_pasid_table_invalidate)) {
-		rc = -EINVAL;
-	} else if (array->entry_num) {
-		iommufd_inv_source_init(&src, array);
+	rc = iommufd_inv_source_init(&src, array,
+				     IOMMU_HWPT_INVALIDATE_DATA_PASID_TABLE,
+				     least);
+	if (!rc && src.source.left)
 		rc = iommu_cache_invalidate(domain, &src.source, &done);
-	}
 	array->entry_num = done;
 	return rc;
 }

@@ -6,8 +6,8 @@
  */
 #include <linux/iommu-viommu.h>
 
-#include "inv_source.h"
 #include "iommufd_private.h"
+#include "user_data.h"
 #include "viommu.h"
 
 int iommufd_viommu_alloc(struct iommufd_ucmd *ucmd)
@@ -81,13 +81,8 @@ void iommufd_viommu_destroy(struct iommufd_object *obj)
  * @dev: Device that the table is meant for
  * @user_data: What the guest says, in the format of the vIOMMU
  *
- * Return: the domain of the table, or
- *
- * * ERR_PTR(-EOPNOTSUPP): a data type that the vIOMMU does not have
- * * ERR_PTR(-EINVAL): too short
- * * ERR_PTR(-E2BIG): longer than known and the tail not 0, or beyond a page
- * * ERR_PTR(-EFAULT): not readable
- * * an errno of iommu_viommu_alloc_table()
+ * Return: the domain of the table, -EOPNOTSUPP for a data type that the vIOMMU does
+ * not have, or an errno of iommufd_copy_user_data() or iommu_viommu_alloc_table().
  */
 struct iommu_domain *
 iommufd_viommu_alloc_table(struct iommufd_viommu *viommu, struct device *dev,
@@ -99,13 +94,7 @@ iommufd_viommu_alloc_table(struct iommufd_viommu *viommu, struct device *dev,
 
 	if (user_data->type != ops->table_type)
 		return ERR_PTR(-EOPNOTSUPP);
-	if (user_data->len < ops->table_len)
-		return ERR_PTR(-EINVAL);
-	/* Bounds the search for a non-zero tail */
-	if (user_data->len > PAGE_SIZE)
-		return ERR_PTR(-E2BIG);
-	rc = copy_struct_from_user(data, ops->table_len, user_data->uptr,
-				   user_data->len);
+	rc = iommufd_copy_user_data(data, ops->table_len, user_data);
 	if (rc)
 		return ERR_PTR(rc);
 	return iommu_viommu_alloc_table(viommu->core, dev, data);
@@ -116,25 +105,19 @@ iommufd_viommu_alloc_table(struct iommufd_viommu *viommu, struct device *dev,
  * @viommu: vIOMMU
  * @array: The user's commands; entry_num returns how many are complete
  *
- * Return: 0, -EINVAL for a data type that the vIOMMU does not have or entries
- * that are too short, or an errno of iommu_viommu_invalidate().
+ * Return: 0 or an errno of iommufd_inv_source_init() or iommu_viommu_invalidate().
  */
 int iommufd_viommu_invalidate(struct iommufd_viommu *viommu,
 			      struct iommu_user_data_array *array)
 {
 	struct iommufd_inv_source src;
 	u32 done = 0;
-	int rc = 0;
+	int rc;
 
-	if (array->type != viommu->core->ops->inv_type) {
-		rc = -EINVAL;
-	} else if (array->entry_num &&
-		   array->entry_len < 2 * sizeof(__le64)) {
-		rc = -EINVAL;
-	} else if (array->entry_num) {
-		iommufd_inv_source_init(&src, array);
+	rc = iommufd_inv_source_init(&src, array, viommu->core->ops->inv_type,
+				     2 * sizeof(__le64));
+	if (!rc && src.source.left)
 		rc = iommu_viommu_invalidate(viommu->core, &src.source, &done);
-	}
 	array->entry_num = done;
 	return rc;
 }

@@ -3,10 +3,10 @@
  * Bindings of guest MSI doorbells on mock devices: what /dev/iommu itself does,
  * on any machine. Mock devices send no MSIs; nested_msi has real ones.
  */
-#include <pthread.h>
 #include <sys/wait.h>
 
 #include "iommufd_mock.h"
+#include "nested_racer.h"
 
 #define NO_ID		~0U
 #define LENGTH		0x10000ULL
@@ -623,79 +623,55 @@ TEST_F(guest_msi, window_options)
 struct race {
 	int fd;
 	__u32 stdev_id[2], dev_id[2], parent_id[2];
-	bool stop;
-	int bad;
-	unsigned long done[2];
+	unsigned int done[2];
 };
 
-#define READ_SHARED(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_SHARED(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
-
-static void race_result(struct race *race, int rc, int what, const int *errnos)
-{
-	if (!rc)
-		__atomic_fetch_add(&race->done[what], 1, __ATOMIC_RELAXED);
-	while (rc && *errnos && *errnos != rc)
-		errnos++;
-	if (rc && !*errnos)
-		WRITE_SHARED(race->bad, rc);
-}
-
-static void *race_bind(void *arg)
+static int race_bind(void *data, unsigned int i)
 {
 	static const int expected[] = { ENOENT, EEXIST, 0 };
-	struct race *race = arg;
-	unsigned int seed = 1;
+	struct race *race = data;
+	unsigned int seed = i;
 	__u64 iova;
 	__u32 dev;
+	int rc;
 
-	while (!READ_SHARED(race->stop)) {
-		dev = race->dev_id[rand_r(&seed) % 2];
-		iova = IOVA + rand_r(&seed) % 4 * LENGTH;
-		race_result(race,
-			    rand_r(&seed) % 2 ?
-				    msi_bind(race->fd, dev, iova, GPA, LENGTH) :
-				    msi_unbind(race->fd, dev, iova),
-			    0, expected);
-	}
-	return NULL;
+	dev = race->dev_id[rand_r(&seed) % 2];
+	iova = IOVA + rand_r(&seed) % 4 * LENGTH;
+	if (rand_r(&seed) % 2)
+		rc = msi_bind(race->fd, dev, iova, GPA, LENGTH);
+	else
+		rc = msi_unbind(race->fd, dev, iova);
+	return racer_result(&race->done[0], rc, expected);
 }
 
-static void *race_replace(void *arg)
+static int race_replace(void *data, unsigned int i)
 {
 	static const int expected[] = { 0 };
-	struct race *race = arg;
-	unsigned int seed = 2;
+	struct race *race = data;
+	unsigned int dev, seed = i;
 
-	while (!READ_SHARED(race->stop))
-		race_result(race,
-			    replace(race->fd,
-				    race->stdev_id[rand_r(&seed) % 2],
+	dev = rand_r(&seed) % 2;
+	return racer_result(&race->done[1],
+			    replace(race->fd, race->stdev_id[dev],
 				    race->parent_id[rand_r(&seed) % 2]),
-			    1, expected);
-	return NULL;
+			    expected);
 }
 
 /* Bindings come and go while their devices move between the parents */
 TEST_F(guest_msi, race)
 {
-	static void *(*const threads[])(void *) = { race_bind, race_bind,
-						    race_replace };
-	pthread_t thread[ARRAY_SIZE(threads)];
+	struct racer racers[] = {
+		{ race_bind, "bindings" },
+		{ race_bind, "bindings too" },
+		{ race_replace, "replace" },
+	};
 	struct race race = { .fd = self->fd };
 	unsigned int i, k;
 
 	memcpy(race.stdev_id, self->stdev_id, sizeof(race.stdev_id));
 	memcpy(race.dev_id, self->dev_id, sizeof(race.dev_id));
 	memcpy(race.parent_id, self->parent_id, sizeof(race.parent_id));
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0,
-			  pthread_create(&thread[i], NULL, threads[i], &race));
-	sleep(2);
-	WRITE_SHARED(race.stop, true);
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0, pthread_join(thread[i], NULL));
-	ASSERT_EQ(0, race.bad);
+	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), &race, 2));
 	ASSERT_LT(10, race.done[0]);
 	ASSERT_LT(10, race.done[1]);
 

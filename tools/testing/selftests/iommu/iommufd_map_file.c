@@ -5,11 +5,11 @@
  */
 #include <fcntl.h>
 #include <linux/memfd.h>
-#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "iommufd_mock.h"
+#include "nested_racer.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE		25
@@ -934,85 +934,66 @@ struct race {
 	int fd, memfd;
 	__u32 ioas_id;
 	size_t size;
-	bool stop;
-	int bad;
-	unsigned long mapped;
+	unsigned int mapped;
 };
 
-#define READ_SHARED(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_SHARED(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
-
-static void *race_map(void *arg)
+static int race_map(void *data, unsigned int i)
 {
-	struct race *race = arg;
-	__u64 iova;
+	static const int expected[] = { EFAULT, 0 };
+	struct race *race = data;
+	__u64 iova = 0;
 	int rc;
 
-	while (!READ_SHARED(race->stop)) {
-		iova = 0;
-		rc = map_file(race->fd, race->ioas_id, race->memfd, 0,
-			      race->size, READ | WRITE, &iova);
-		if (rc) {
-			if (rc != EFAULT)
-				WRITE_SHARED(race->bad, rc);
-			continue;
-		}
-		__atomic_fetch_add(&race->mapped, 1, __ATOMIC_RELAXED);
-		rc = unmap(race->fd, race->ioas_id, iova, race->size);
-		if (rc)
-			WRITE_SHARED(race->bad, rc);
-	}
-	return NULL;
+	rc = map_file(race->fd, race->ioas_id, race->memfd, 0, race->size,
+		      READ | WRITE, &iova);
+	if (rc)
+		return racer_result(&race->mapped, rc, expected);
+	return unmap(race->fd, race->ioas_id, iova, race->size) ?:
+	       racer_result(&race->mapped, 0, expected);
 }
 
-static void *race_punch(void *arg)
+static int race_punch(void *data, unsigned int i)
 {
-	struct race *race = arg;
-	unsigned int seed = 1;
+	struct race *race = data;
+	unsigned int seed = i;
 
-	while (!READ_SHARED(race->stop)) {
-		if (rand_r(&seed) % 4)
-			fallocate(race->memfd,
-				  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				  rand_r(&seed) % 2 * race->size / 2,
-				  race->size / 2);
-		else
-			ftruncate(race->memfd,
-				  rand_r(&seed) % 2 * race->size);
-	}
-	ftruncate(race->memfd, race->size);
-	return NULL;
+	if (rand_r(&seed) % 4)
+		fallocate(race->memfd,
+			  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  rand_r(&seed) % 2 * race->size / 2, race->size / 2);
+	else
+		ftruncate(race->memfd, rand_r(&seed) % 2 * race->size);
+	return 0;
 }
 
 /* Pages leave the file while they are pinned */
 TEST_F_TIMEOUT(map_file, race, 120)
 {
-	static void *(*const threads[])(void *) = { race_map, race_map,
-						    race_punch };
+	struct racer racers[] = {
+		{ race_map, "mappings" },
+		{ race_map, "mappings too" },
+		{ race_punch, "holes" },
+	};
 	long available = huge_pages("Free"), reserved = huge_pages("Rsvd");
-	pthread_t thread[ARRAY_SIZE(threads)];
 	struct race race = {
 		.fd = self->fd,
 		.ioas_id = self->ioas_id,
 		.size = self->size,
 	};
 	long before = pinned();
+	bool stop = false;
 	__u32 hwpt_id;
 	int i;
 
 	race.memfd = file_new(variant->memfd_flags, self->size);
 	ASSERT_NE(-1, race.memfd);
 	ASSERT_EQ(0, hwpt_add(self, &hwpt_id));
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0,
-			  pthread_create(&thread[i], NULL, threads[i], &race));
+	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), &race, &stop));
 	/* Two seconds, or as long as a slow machine takes to get anywhere */
 	for (i = 0; i < 600 && (i < 20 || READ_SHARED(race.mapped) < 20); i++)
 		usleep(100000);
-	WRITE_SHARED(race.stop, true);
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0, pthread_join(thread[i], NULL));
-	ASSERT_EQ(0, race.bad);
+	ASSERT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
+	ASSERT_EQ(0, ftruncate(race.memfd, race.size));
 	ASSERT_LT(10, race.mapped);
 	ASSERT_EQ(before, pinned());
 	ASSERT_EQ(0, fcntl(race.memfd, F_ADD_SEALS, F_SEAL_WRITE));

@@ -4,10 +4,10 @@
  * machine
  */
 #include <poll.h>
-#include <pthread.h>
 #include <sys/wait.h>
 
 #include "iommufd_mock.h"
+#include "nested_racer.h"
 
 #define NO_ID		~0U
 #define NO_HWPT		0
@@ -610,9 +610,6 @@ TEST_F(pasid, faults_outstanding)
 	}
 }
 
-#define READ_SHARED(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_SHARED(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
-
 struct race {
 	int fd;
 	__u32 stdev_id;
@@ -620,75 +617,58 @@ struct race {
 	__u32 hwpt_id[2];
 	__u32 rid_id;
 	__u32 plain_id;
-	bool stop;
-	int bad;
-	unsigned long done[4];
+	unsigned int done[4];
 };
 
-static void race_expect(struct race *race, unsigned int thread, int rc,
-			int expected)
-{
-	if (rc && rc != expected)
-		WRITE_SHARED(race->bad, rc);
-	if (!rc)
-		race->done[thread]++;
-}
+static const int race_none[] = { 0 };
+/* The other HWPT is there for requests without a PASID */
+static const int race_used[] = { EINVAL, 0 };
 
-static void *race_attach(void *arg)
+static int race_attach(void *data, unsigned int i)
 {
-	struct race *race = arg;
-	unsigned int i;
+	struct race *race = data;
 
-	/* EINVAL while the other HWPT is there for requests without a PASID */
-	for (i = 0; !READ_SHARED(race->stop); i++)
-		race_expect(race, 0,
+	return racer_result(&race->done[0],
 			    pasid_attach(race->fd, race->stdev_id, 1 + i % 4,
-					 race->hwpt_id[i / 4 % 2]), EINVAL);
-	return NULL;
+					 race->hwpt_id[i / 4 % 2]), race_used);
 }
 
-static void *race_detach(void *arg)
+static int race_detach(void *data, unsigned int i)
 {
-	struct race *race = arg;
-	unsigned int i;
+	struct race *race = data;
 
-	for (i = 0; !READ_SHARED(race->stop); i++)
-		race_expect(race, 1,
+	return racer_result(&race->done[1],
 			    pasid_detach(race->fd, race->stdev_id, 1 + i % 4),
-			    0);
-	return NULL;
+			    race_none);
 }
 
-static void *race_replace(void *arg)
+static int race_replace(void *data, unsigned int i)
 {
-	struct race *race = arg;
-	unsigned int i;
+	struct race *race = data;
 
-	for (i = 0; !READ_SHARED(race->stop); i++)
-		race_expect(race, 2,
+	return racer_result(&race->done[2],
 			    replace(race->fd, race->stdev_id,
 				    i % 2 ? race->plain_id : race->rid_id),
-			    EINVAL);
-	return NULL;
+			    race_used);
 }
 
-static void *race_fault(void *arg)
+static int race_fault(void *data, unsigned int i)
 {
-	struct race *race = arg;
-	unsigned int i;
+	struct race *race = data;
 
-	for (i = 0; !READ_SHARED(race->stop); i++)
-		race_expect(race, 3,
+	return racer_result(&race->done[3],
 			    fault_trigger(race->fd, race->dev_id, 1 + i % 4),
-			    0);
-	return NULL;
+			    race_none);
 }
 
 TEST_F(pasid, race)
 {
-	static void *(*const threads[])(void *) = { race_attach, race_detach,
-						    race_replace, race_fault };
-	pthread_t thread[ARRAY_SIZE(threads)];
+	struct racer racers[] = {
+		{ race_attach, "attach" },
+		{ race_detach, "detach" },
+		{ race_replace, "replace" },
+		{ race_fault, "faults" },
+	};
 	struct race race = {
 		.fd = self->fd,
 		.stdev_id = self->stdev_id[0],
@@ -700,15 +680,8 @@ TEST_F(pasid, race)
 
 	ASSERT_EQ(0, paging_alloc(self->fd, self->dev_id[0], self->ioas_id, 0,
 				  &race.plain_id));
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0,
-			  pthread_create(&thread[i], NULL, threads[i], &race));
-	sleep(3);
-	WRITE_SHARED(race.stop, true);
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0, pthread_join(thread[i], NULL));
-	ASSERT_EQ(0, race.bad);
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
+	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), &race, 3));
+	for (i = 0; i < ARRAY_SIZE(race.done); i++)
 		ASSERT_LT(10, race.done[i]);
 
 	for (i = 1; i <= 4; i++) {

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "iommufd_mock.h"
+#include "nested_racer.h"
 
 #define NO_TABLE 0
 #define MAX_REQUESTS 524288
@@ -1350,101 +1351,76 @@ struct race {
 	__u32 dev_id[2];
 	__u32 parent_id;
 	__u32 table_id[RACE_TABLES];
-	bool stop;
-	int bad;
-	unsigned long done[4];
+	unsigned int done[3];
 };
 
-#define READ_SHARED(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_SHARED(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
-
-static bool race_expects(int rc, const int *errnos)
-{
-	for (; *errnos; errnos++)
-		if (rc == *errnos)
-			return true;
-	return !rc;
-}
-
-static void *race_alloc(void *arg)
+static int race_alloc(void *data, unsigned int i)
 {
 	static const int expected[] = { EBUSY, ENOENT, 0 };
-	struct race *race = arg;
-	unsigned int i, seed = 1;
+	struct race *race = data;
+	unsigned int seed = i;
 	__u32 id;
 	int rc;
 
-	while (!READ_SHARED(race->stop)) {
-		i = rand_r(&seed) % RACE_TABLES;
-		rc = destroy(race->fd, READ_SHARED(race->table_id[i]));
-		if (!race_expects(rc, expected))
-			WRITE_SHARED(race->bad, rc);
-		if (!rc) {
-			rc = table_alloc(race->fd, race->dev_id[i % 2],
-					 race->parent_id, &translate,
-					 sizeof(translate), &id);
-			if (rc)
-				WRITE_SHARED(race->bad, rc);
-			WRITE_SHARED(race->table_id[i], id);
-			race->done[0]++;
-		}
-	}
-	return NULL;
+	i = rand_r(&seed) % RACE_TABLES;
+	rc = destroy(race->fd, READ_SHARED(race->table_id[i]));
+	if (rc)
+		return racer_result(&race->done[0], rc, expected);
+	rc = table_alloc(race->fd, race->dev_id[i % 2], race->parent_id,
+			 &translate, sizeof(translate), &id);
+	if (rc)
+		return rc;
+	WRITE_SHARED(race->table_id[i], id);
+	race->done[0]++;
+	return 0;
 }
 
-static void *race_attach(void *arg)
+static int race_attach(void *data, unsigned int i)
 {
 	static const int expected[] = { ENOENT, EINVAL, 0 };
-	struct race *race = arg;
-	unsigned int i, dev, seed = 2;
-	int rc;
+	struct race *race = data;
+	unsigned int dev, seed = i;
 
-	while (!READ_SHARED(race->stop)) {
-		dev = rand_r(&seed) % 2;
-		i = rand_r(&seed) % (RACE_TABLES + 1);
-		rc = replace(race->fd, race->stdev_id[dev],
-			     i == RACE_TABLES ? race->parent_id :
-						race->table_id[i]);
-		if (!race_expects(rc, expected))
-			WRITE_SHARED(race->bad, rc);
-		if (!rc)
-			race->done[1]++;
-	}
-	return NULL;
+	dev = rand_r(&seed) % 2;
+	i = rand_r(&seed) % (RACE_TABLES + 1);
+	return racer_result(&race->done[1],
+			    replace(race->fd, race->stdev_id[dev],
+				    i == RACE_TABLES ?
+					    race->parent_id :
+					    READ_SHARED(race->table_id[i])),
+			    expected);
 }
 
-static void *race_invalidate(void *arg)
+static int race_invalidate(void *data, unsigned int i)
 {
 	static const int expected[] = { ENOENT, 0 };
-	struct race *race = arg;
-	unsigned int i, seed = 3;
 	struct iommu_hwpt_pasid_table_invalidate requests[33];
-	__u32 nr, id;
+	struct race *race = data;
+	__u32 all, nr, id;
+	unsigned int seed = i;
 	int rc;
 
-	for (i = 0; i < 33; i++)
+	for (i = 0; i < ARRAY_SIZE(requests); i++)
 		requests[i] = good_request(i);
-	while (!READ_SHARED(race->stop)) {
-		nr = 1 + rand_r(&seed) % 33;
-		i = nr;
-		id = READ_SHARED(race->table_id[rand_r(&seed) % RACE_TABLES]);
-		rc = invalidate(race->fd, id, requests, &nr);
-		if (!race_expects(rc, expected) || (!rc && nr != i))
-			WRITE_SHARED(race->bad, rc ?: -1);
-		if (!rc)
-			race->done[2]++;
-	}
-	return NULL;
+	all = 1 + rand_r(&seed) % ARRAY_SIZE(requests);
+	nr = all;
+	id = READ_SHARED(race->table_id[rand_r(&seed) % RACE_TABLES]);
+	rc = invalidate(race->fd, id, requests, &nr);
+	if (!rc && nr != all)
+		return -EIO;
+	return racer_result(&race->done[2], rc, expected);
 }
 
 /* Tables come and go while devices move between them */
 TEST_F(pasid_table, race)
 {
-	static void *(*const threads[])(void *) = {
-		race_alloc,	 race_attach,	  race_attach,
-		race_invalidate, race_invalidate,
+	struct racer racers[] = {
+		{ race_alloc, "tables" },
+		{ race_attach, "attach" },
+		{ race_attach, "attach too" },
+		{ race_invalidate, "invalidations" },
+		{ race_invalidate, "invalidations too" },
 	};
-	pthread_t thread[ARRAY_SIZE(threads)];
 	struct race race = {
 		.fd = self->fd,
 		.stdev_id = { self->stdev_id[0], self->stdev_id[1] },
@@ -1458,15 +1434,8 @@ TEST_F(pasid_table, race)
 		ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0],
 					 self->parent_id[0], &translate,
 					 sizeof(translate), &race.table_id[i]));
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0,
-			  pthread_create(&thread[i], NULL, threads[i], &race));
-	sleep(3);
-	WRITE_SHARED(race.stop, true);
-	for (i = 0; i < ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0, pthread_join(thread[i], NULL));
-	ASSERT_EQ(0, race.bad);
-	for (i = 0; i < 3; i++)
+	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), &race, 3));
+	for (i = 0; i < ARRAY_SIZE(race.done); i++)
 		ASSERT_LT(10, race.done[i]);
 
 	for (i = 0; i < 2; i++) {

@@ -22,9 +22,6 @@ struct race {
 	__u32 vdevice_id[NR_DEVICES];
 };
 
-#define READ_SHARED(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_SHARED(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
-
 /* How often each thing worked out */
 enum {
 	DONE_VIOMMU,
@@ -288,14 +285,6 @@ TEST_F_TIMEOUT(viommu_race, all, 120)
 	int fd = race->env.fd;
 
 	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), race, SECONDS));
-	for (i = 0; i < ARRAY_SIZE(racers); i++) {
-		EXPECT_EQ(0, racers[i].error)
-		{
-			TH_LOG("%s, round %u", racers[i].name,
-			       racers[i].rounds);
-		}
-		EXPECT_LT(10, racers[i].rounds);
-	}
 	for (i = 0; i < NR_DONE; i++)
 		EXPECT_LT(0, done[i])
 		{

@@ -11,7 +11,6 @@
 #include "../kselftest_harness.h"
 
 #define SECONDS		3
-#define MIN_ROUNDS	10
 #define NR_PLACES	5
 
 struct race {
@@ -159,16 +158,8 @@ TEST_F_TIMEOUT(race, all, 60)
 		{ attach_second, "second device" },
 		{ map, "stage 2" },
 	};
-	unsigned int i;
 
 	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), r, SECONDS));
-	for (i = 0; i < ARRAY_SIZE(racers); i++) {
-		EXPECT_EQ(0, racers[i].error) {
-			TH_LOG("%s", racers[i].name);
-		}
-		EXPECT_LE(MIN_ROUNDS, racers[i].rounds);
-		TH_LOG("%s: %u", racers[i].name, racers[i].rounds);
-	}
 
 	/* Some of them were attached to the doorbell at the right time */
 	EXPECT_LT(0, msi_settle(&r->m.msi));

@@ -10,7 +10,6 @@
 #include "../kselftest_harness.h"
 
 #define SECONDS		3
-#define MIN_ROUNDS	10
 #define NR_TABLES	4
 
 struct race {
@@ -138,16 +137,8 @@ TEST_F_TIMEOUT(race, all, 60)
 		{ come_and_go, "tables" },
 		{ try_to_destroy, "destroy" },
 	};
-	unsigned int i;
 
 	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), r, SECONDS));
-	for (i = 0; i < ARRAY_SIZE(racers); i++) {
-		EXPECT_EQ(0, racers[i].error) {
-			TH_LOG("%s", racers[i].name);
-		}
-		EXPECT_LE(MIN_ROUNDS, racers[i].rounds);
-		TH_LOG("%s: %u", racers[i].name, racers[i].rounds);
-	}
 
 	ASSERT_EQ(0, vfio_attach(r->env.dev, r->env.hwpt));
 	ASSERT_EQ(0, faults_start());

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where the entries of IOMMU_HWPT_INVALIDATE come from
+ * Structures and arrays of them that a user hands in for a type of data
  */
-#ifndef __IOMMUFD_INV_SOURCE_H
-#define __IOMMUFD_INV_SOURCE_H
+#ifndef __IOMMUFD_USER_DATA_H
+#define __IOMMUFD_USER_DATA_H
 
 #include <linux/iommu-pasid-table.h>
 
@@ -19,7 +19,10 @@ struct iommufd_inv_source {
 	size_t entry_len;
 };
 
-void iommufd_inv_source_init(struct iommufd_inv_source *src,
-			     const struct iommu_user_data_array *array);
+int iommufd_copy_user_data(void *data, size_t len,
+			   const struct iommu_user_data *user_data);
+int iommufd_inv_source_init(struct iommufd_inv_source *src,
+			    const struct iommu_user_data_array *array,
+			    u32 type, size_t least);
 
 #endif
