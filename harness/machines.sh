@@ -17,15 +17,15 @@ virt() {
 		-global "arm-smmuv3.stage=$2" -cpu cortex-a57)
 }
 
-# q35 with a VT-d that nests.
+# vtd IOMMU-OPTIONS EDU-OPTIONS: q35 with a VT-d that nests.
 vtd() {
 	local binary
 	binary=$("$harness/qemu-vtd") || exit
 	console=ttyS0
 	append=no_timer_check	# which fails on a host with much to do
 	qemu=("$binary" -M q35 -cpu max -vga none
-		-device "intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-nested=on")
-	edu=,pasid=on,dma-ms=10
+		-device "intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-nested=on$1")
+	edu=,pasid=on,dma-ms=10$2
 }
 
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.
@@ -74,9 +74,11 @@ machine() {
 		# since neither has a firmware node
 		console=ttyS0
 		qemu=(qemu-system-x86_64 -M q35 -cpu max) ;;
-	vtd)	vtd ;;
-	vtd-count)	# the same with one CPU whose clock counts its instructions
-		vtd
+	vtd)	vtd "" "" ;;
+	vtd-ats)	# the same with devices that have TLBs of their own
+		vtd ,device-iotlb=on ,ats=on ;;
+	vtd-count)	# with one CPU whose clock counts its instructions
+		vtd "" ""
 		cpus=1
 		qemu+=(-icount "shift=0,sleep=off") ;;
 	*)	die "no machine '$1' in harness/machines.sh" ;;

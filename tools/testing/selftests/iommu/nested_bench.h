@@ -54,7 +54,8 @@ static inline int pasid_table_make(const struct door *door, struct env *env,
 {
 	struct iommu_hwpt_pasid_table config = pasid_table_config(pasids);
 
-	return vm_table(&env->vm, env->dev, &config, hwpt);
+	return hwpt_alloc_table(env->vm.iommufd, env->dev->id, env->vm.parent,
+				&config, hwpt);
 }
 
 static inline void pasid_table_page(void *entry, __u64 giova)

@@ -167,7 +167,13 @@ static inline int vm_table(struct vm *vm, struct vfio_dev *dev,
 			   const struct iommu_hwpt_pasid_table *config,
 			   __u32 *hwpt)
 {
-	return hwpt_alloc_table(vm->iommufd, dev->id, vm->parent, config, hwpt);
+	struct iommu_hwpt_pasid_table table = *config;
+
+	if (S1_USES_ATS && vfio_has_cap(dev, PCI_EXT_CAP_ID_ATS)) {
+		table.flags |= IOMMU_PASID_TABLE_ATS;
+		vm->ats = true;
+	}
+	return hwpt_alloc_table(vm->iommufd, dev->id, vm->parent, &table, hwpt);
 }
 
 static inline int vm_table_apart(struct vm *vm, struct vfio_dev *dev,
@@ -180,6 +186,8 @@ static inline int vm_table_apart(struct vm *vm, struct vfio_dev *dev,
 static inline int vm_invalidate(struct vm *vm, __u32 hwpt,
 				struct iommu_hwpt_pasid_table_invalidate req)
 {
+	if (vm->ats && req.caches & IOMMU_PASID_TABLE_INV_IOTLB)
+		req.caches |= IOMMU_PASID_TABLE_INV_DEV_TLB;
 	return hwpt_invalidate_one(vm->iommufd, hwpt, &req);
 }
 

@@ -13,6 +13,8 @@
  *			leave everything else in the cache
  *   S1_FORMAT		whose tables they are, to the kernel
  *   S1_INFO_TYPE	what IOMMU_GET_HW_INFO tells
+ *   S1_USES_ATS		whether the guest uses ATS where its device has it; all that
+ *			is dropped from the IOTLB then goes from the device TLB too
  *   EDU_PASIDS		defined if edu devices have PASIDs there
  *   S2_READ_ONLY	defined if a nesting parent may hold read-only mappings
  *   LOG_FAULT		in a line of the kernel log about a fault that is the
@@ -39,6 +41,7 @@
 #define S1_LAST			(~0ULL)
 #define S1_TAG			IOMMU_PASID_TABLE_INV_PASID
 #define S1_HAS_ASIDS		false
+#define S1_USES_ATS		true
 #define S1_EXACT		16
 #define S1_FORMAT		IOMMU_PASID_TABLE_VTD
 #define S1_INFO_TYPE		IOMMU_HW_INFO_TYPE_INTEL_VTD
@@ -66,6 +69,7 @@ static inline int s1_spoil(struct iommu_hwpt_pasid_table_invalidate *req)
 #define S1_LAST			0xffffffffffffULL
 #define S1_TAG			IOMMU_PASID_TABLE_INV_ARCHID
 #define S1_HAS_ASIDS		true
+#define S1_USES_ATS		false
 #define S1_EXACT		INT_MAX
 #define S1_FORMAT		IOMMU_PASID_TABLE_SMMUV3
 #define S1_INFO_TYPE		IOMMU_HW_INFO_TYPE_ARM_SMMUV3

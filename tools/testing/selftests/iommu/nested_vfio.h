@@ -130,6 +130,24 @@ static inline int vfio_enable(struct vfio_dev *dev)
 	return 0;
 }
 
+/* Whether the device has the extended capability @id */
+static inline bool vfio_has_cap(struct vfio_dev *dev, __u16 id)
+{
+	__u32 header, offset = PCI_CFG_SPACE_SIZE;
+	struct vfio_region_info config;
+
+	if (vfio_region(dev, VFIO_PCI_CONFIG_REGION_INDEX, &config))
+		return false;
+	while (offset && offset < config.size) {
+		if (pread(dev->fd, &header, 4, config.offset + offset) != 4)
+			return false;
+		if (PCI_EXT_CAP_ID(header) == id)
+			return true;
+		offset = PCI_EXT_CAP_NEXT(header);
+	}
+	return false;
+}
+
 static inline int vfio_map_bar0(struct vfio_dev *dev)
 {
 	struct vfio_region_info info;

@@ -27,6 +27,7 @@ struct vm {
 	__u32 viommu;
 	__u32 vsids[VM_MAX_DEVS];
 	unsigned int nr_vsids;
+	bool ats;		/* a device of the VM uses it */
 	__u8 *mem;
 	__u64 used;
 };

@@ -411,6 +411,24 @@ TEST_F(vtd_s1, invalidate_tables)
 	EXPECT_TRUE(lands(vm, edu, GIOVA + 2 * PAGE, self->b));
 }
 
+/* A device without a first stage, by ATS if it has a TLB of its own */
+TEST_F(vtd_s1, parent_unmap)
+{
+	struct vm *vm = &self->vm;
+	struct edu *edu = &self->edu;
+	int fd = vm->iommufd;
+
+	ASSERT_EQ(0, ioas_map(fd, vm->ioas, vm_ptr(vm, self->a), SINGLE_GPA,
+			      PAGE));
+	ASSERT_EQ(0, vfio_attach(&edu->dev, vm->parent));
+	EXPECT_TRUE(lands(vm, edu, SINGLE_GPA, self->a));
+	ASSERT_EQ(0, ioas_unmap(fd, vm->ioas, SINGLE_GPA, PAGE));
+	EXPECT_TRUE(blocked(vm, edu, SINGLE_GPA));
+	ASSERT_EQ(0, ioas_map(fd, vm->ioas, vm_ptr(vm, self->b), SINGLE_GPA,
+			      PAGE));
+	EXPECT_TRUE(lands(vm, edu, SINGLE_GPA, self->b));
+}
+
 /* The host changes second-stage mappings of data and of the guest's tables */
 TEST_F(vtd_s1, second_stage_unmap)
 {
