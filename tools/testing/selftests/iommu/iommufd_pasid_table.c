@@ -1364,15 +1364,14 @@ static int race_alloc(void *data, unsigned int i)
 
 	i = rand_r(&seed) % RACE_TABLES;
 	rc = destroy(race->fd, READ_SHARED(race->table_id[i]));
-	if (rc)
-		return racer_result(&race->done[0], rc, expected);
-	rc = table_alloc(race->fd, race->dev_id[i % 2], race->parent_id,
-			 &translate, sizeof(translate), &id);
-	if (rc)
-		return rc;
-	WRITE_SHARED(race->table_id[i], id);
-	race->done[0]++;
-	return 0;
+	if (!rc) {
+		rc = table_alloc(race->fd, race->dev_id[i % 2], race->parent_id,
+				 &translate, sizeof(translate), &id);
+		if (rc)
+			return rc;
+		WRITE_SHARED(race->table_id[i], id);
+	}
+	return racer_result(&race->done[0], rc, expected);
 }
 
 static int race_attach(void *data, unsigned int i)

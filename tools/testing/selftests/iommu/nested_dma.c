@@ -127,14 +127,7 @@ TEST_F(nested, stage2_unmap)
 	struct probe *probe = &env->probe;
 	int fd = env->vm.iommufd;
 
-	/* An IOAS is unmapped as it was mapped: map the place by itself */
-	ASSERT_EQ(0, ioas_unmap(fd, env->vm.ioas, VM_GPA, VM_SIZE));
-	ASSERT_EQ(0, ioas_map(fd, env->vm.ioas, env->vm.mem, VM_GPA,
-			      probe->a - VM_GPA));
-	ASSERT_EQ(0, ioas_map(fd, env->vm.ioas, vm_ptr(&env->vm, probe->a),
-			      probe->a, PLACE_SIZE));
-	ASSERT_EQ(0, ioas_map(fd, env->vm.ioas, vm_ptr(&env->vm, probe->b),
-			      probe->b, VM_GPA + VM_SIZE - probe->b));
+	ASSERT_EQ(0, probe_map_apart(probe));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
 
 	EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));

@@ -79,6 +79,21 @@ static inline void probe_map(struct probe *p, struct s1_table *t, __u64 giova,
 		s1_map(t, giova, (place == AT_A ? p->a : p->b) + offset);
 }
 
+/* Map one place by itself: an IOAS is unmapped as it was mapped */
+static inline int probe_map_apart(struct probe *p)
+{
+	struct vm *vm = p->vm;
+	int rc;
+
+	rc = ioas_unmap(vm->iommufd, vm->ioas, VM_GPA, VM_SIZE);
+	rc = rc ?: ioas_map(vm->iommufd, vm->ioas, vm->mem, VM_GPA,
+			    p->a - VM_GPA);
+	rc = rc ?: ioas_map(vm->iommufd, vm->ioas, vm_ptr(vm, p->a), p->a,
+			    PLACE_SIZE);
+	return rc ?: ioas_map(vm->iommufd, vm->ioas, vm_ptr(vm, p->b), p->b,
+			      VM_GPA + VM_SIZE - p->b);
+}
+
 static inline enum place probe_compare(struct probe *p, const __u8 *mem)
 {
 	static const __u8 zeroes[EDU_CHUNK];

@@ -163,12 +163,7 @@ TEST_F(ats, second_stage)
 	struct probe *probe = &env->probe;
 	int fd = vm->iommufd;
 
-	ASSERT_EQ(0, ioas_unmap(fd, vm->ioas, VM_GPA, VM_SIZE));
-	ASSERT_EQ(0, ioas_map(fd, vm->ioas, vm->mem, VM_GPA, probe->a - VM_GPA));
-	ASSERT_EQ(0, ioas_map(fd, vm->ioas, vm_ptr(vm, probe->a), probe->a,
-			      PLACE_SIZE));
-	ASSERT_EQ(0, ioas_map(fd, vm->ioas, vm_ptr(vm, probe->b), probe->b,
-			      VM_GPA + VM_SIZE - probe->b));
+	ASSERT_EQ(0, probe_map_apart(probe));
 	EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
 	EXPECT_EQ(AT_A, vtd_dma(v, FIRST, GIOVA));
 	EXPECT_EQ(AT_B, vtd_dma(v, SECOND, GIOVA));
