@@ -25,7 +25,7 @@ test-x86: deps ## kselftest against emulated VT-d
 run: deps ## some of the machine runs in harness/runs: RUN="name ..."
 	@harness/run $(RUN)
 
-check: deps ## checkpatch, sparse, W=1, kernel-doc, coccinelle; built-in, module and disabled
+check: deps ## checkpatch, sparse, W=1, kernel-doc, coccinelle, findings; built-in, module and disabled
 	@harness/check
 
 bisect: deps ## build every step of the series

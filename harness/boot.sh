@@ -20,25 +20,38 @@ suite_runs() {
 		$2 == suite { print $1 }' "$harness/runs"
 }
 
+# product NAME COMMAND...: the path that the command prints. Where one process builds
+# for many boots, it leaves the paths by name in $NESTED_IOMMU_READY.
+product() {
+	local name=$1
+	shift
+	if [ -n "${NESTED_IOMMU_READY:-}" ] && [ -e "$NESTED_IOMMU_READY/$name" ]; then
+		grep . "$NESTED_IOMMU_READY/$name"	# empty if it cannot be built
+	else
+		"$@"
+	fi
+}
+
 # prepare KERNEL-VARIANT MACHINE: build what the machine boots
 prepare() {
-	kernel=$("$harness/kernel" "$1") || exit
-	initrd=$("$harness/initrd" "${1%-*}") || exit
+	kernel=$(product "kernel-$1" "$harness/kernel" "$1") || exit
+	initrd=$(product "initrd-${1%-*}" "$harness/initrd" "${1%-*}") || exit
 	machine "$2"
 }
 
-# Put the machine's IORT override in front of the initrd, if it has one.
+# override_iort RUN KERNEL-VARIANT MACHINE: put the machine's IORT override in front of
+# the initrd, if it has one.
 override_iort() {
 	local override
 	[ -n "$acpi_override" ] || return 0
-	override=$("$harness/iort" "$1") || exit
-	cat "$override" "$initrd" >"$work/initrd"
-	initrd=$work/initrd
+	override=$("$harness/iort" "$2" "$3") || exit
+	cat "$override" "$initrd" >"$work/initrd-$1"
+	initrd=$work/initrd-$1
 }
 
-# boot LOG COMMAND-LINE
+# boot COMMAND-LINE: the console goes to stdout
 boot() {
 	timeout --foreground "$run_limit" "${qemu[@]}" -kernel "$kernel/image" -initrd "$initrd" \
-		-append "console=$console $append ignore_loglevel printk.devkmsg=on panic=-1 $2" \
-		</dev/null >"$1" 2>&1
+		-append "console=$console $append ignore_loglevel printk.devkmsg=on panic=-1 $1" \
+		</dev/null
 }

@@ -6,10 +6,12 @@ passed=0 failed=0
 
 # Run a command, show what it prints but its last line, and add that line up.
 count() {
-	local output summary p f
-	output=$("$@") || true
-	summary=$(tail -n 1 <<<"$output")
-	sed '$d' <<<"$output"
+	local line summary="" first=yes p f
+	while IFS= read -r line; do
+		[ -n "$first" ] || echo "$summary"
+		first=
+		summary=$line
+	done < <("$@" || true)
 	if [[ $summary =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
 		read -r p _ f _ <<<"$summary"
 		passed=$((passed + p)) failed=$((failed + f))
@@ -21,6 +23,7 @@ count() {
 
 # The last line and the exit status of a command that counts.
 conclude() {
+	times_show
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
 }

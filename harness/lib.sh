@@ -13,6 +13,7 @@ tree=$work/tree		# the assembled tree
 # ... and what every checkout with the same content shares.
 products=$cache/products
 jobs=$(nproc)
+. "$harness/times.sh"
 mkdir -p "$work/logs" "$products"
 if [ ! -e "$work/checkout" ]; then	# whole at once: see tidy_cache
 	echo "$top" >"$work/checkout.$$"
@@ -29,12 +30,49 @@ die() {
 	exit 1
 }
 
-# logged NAME NEXT-THING-TO-TRY COMMAND...: a long step, its output in a log.
+# How far a step is, by its log: what kbuild or ninja have done, or a machine has run.
+how_far() {
+	local log=$1 of=${2:+ of about $2} found
+	found=$(grep -oE '^\[[0-9]+/[0-9]+\]' "$log" | tail -n 1 || true)
+	[ -z "$found" ] || { echo "$found files"; return; }
+	found=$(grep -cE '^  [A-Z][A-Z0-9]+ +[^ ]' "$log" || true)
+	[ "$found" = 0 ] || { echo "$found$of files"; return; }
+	found=$(grep -oaE '# run [^ ]+' "$log" | tail -n 1 || true)
+	[ -z "$found" ] || { echo "in ${found#\# run }"; return; }
+	echo "at work"
+}
+
+# progress NAME LOG TOTAL: say how far the step is, as long as this script runs or
+# until killed. Waits without a child, which would outlive it.
+progress() {
+	local start=$SECONDS never
+	exec {never}<> <(:)
+	while kill -0 $$ 2>/dev/null; do
+		read -rt 30 -u "$never" || true
+		say "$1: $(how_far "$2" "$3"), $((SECONDS - start)) s"
+	done >/dev/null
+}
+
+# watched NAME LOG TOTAL COMMAND...: a long step that says how far it is.
+watched() {
+	local name=$1 log=$2 total=$3 status=0 watcher
+	shift 3
+	: >"$log"
+	progress "$name" "$log" "$total" &
+	watcher=$!
+	timed "$name" "$@" >"$log" 2>&1 </dev/null || status=$?
+	kill "$watcher" 2>/dev/null || true
+	wait "$watcher" 2>/dev/null || true
+	return "$status"
+}
+
+# logged NAME NEXT-THING-TO-TRY COMMAND...: a long step, its output in a log. The
+# variable "about" may tell how many files it makes.
 logged() {
 	local name=$1 next=$2 log=$work/logs/$1.log start=$SECONDS
 	shift 2
 	say "$name ..."
-	if ! "$@" >"$log" 2>&1 </dev/null; then
+	if ! watched "$name" "$log" "${about:-}" "$@"; then
 		tail -n 30 "$log" >&2
 		die "$name (log: $log)" "$next"
 	fi
@@ -55,6 +93,7 @@ lock() {
 # Bring the tree up to date, once per command.
 assemble() {
 	[ -z "${NESTED_IOMMU_ASSEMBLED:-}" ] || return 0
+	rm -f "$work/sums"
 	"$harness/tree" >/dev/null || exit
 	export NESTED_IOMMU_ASSEMBLED=1
 }

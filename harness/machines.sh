@@ -20,7 +20,7 @@ virt() {
 # vtd IOMMU-OPTIONS EDU-OPTIONS: q35 with a VT-d that nests.
 vtd() {
 	local binary
-	binary=$("$harness/qemu-vtd") || exit
+	binary=$(product qemu-vtd "$harness/qemu-vtd") || exit
 	console=ttyS0
 	append=no_timer_check	# which fails on a host with much to do
 	qemu=("$binary" -M q35 -cpu max -vga none

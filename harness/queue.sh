@@ -63,14 +63,20 @@ tree_edits() {
 }
 
 # Digests of the tree's files that are not the base's, as far as the sed script
-# leaves their names: what a build depends on beside the base.
+# leaves their names: what a build depends on beside the base. To find them takes
+# seconds: it is done once after assemble.
 tree_sums() {
-	local file
-	{ synced_files; tree_edits; } | sort -u | sed "$1" | while read -r file; do
-		[ ! -e "$tree/$file" ] || (cd "$tree" && sha256sum "$file")
-	done
+	local file part=$work/sums.$BASHPID
+	if [ ! -e "$work/sums" ]; then
+		{ synced_files; tree_edits; } | sort -u | while read -r file; do
+			[ ! -e "$tree/$file" ] || (cd "$tree" && sha256sum "$file")
+		done >"$part"
+		mv "$part" "$work/sums"
+	fi
+	sed "$1" "$work/sums"
 }
-not_in_kernel='/^Documentation\//d; /^tools\//d'
+# Scripts for tree_sums.
+not_in_kernel='/  Documentation\//d; /  tools\//d'
 
 # quilt in the assembled tree. Plain diffs, which stay the same when nothing changed.
 in_quilt() {
