@@ -684,6 +684,56 @@ static void nested_test_domain_id(struct kunit *test)
 	}
 }
 
+static void test_no_device_tlb(struct kunit *test, struct test_hw *hw)
+{
+	unsigned int i;
+
+	KUNIT_EXPECT_NE(test, hw->submissions, 0);
+	for (i = 0; i < hw->nr_log; i++) {
+		KUNIT_EXPECT_NE(test, hw->log[i].kind, TEST_DESC_DEV_TLB);
+		KUNIT_EXPECT_NE(test, hw->log[i].kind,
+				TEST_DESC_PASID_DEV_TLB);
+	}
+	hw->nr_log = 0;
+	hw->submissions = 0;
+}
+
+/* ATS is on in the device, but the guest's table does not use it */
+static void nested_test_without_ats(struct kunit *test)
+{
+	struct inv_test *it = test->priv;
+	struct test_hw *hw = it->hws[0];
+	unsigned int i;
+	u32 done;
+
+	it->nt->core.config.flags = 0;
+	for (i = 0; i < 4; i++)
+		test_set_first(it, i * 64, 0x1000);
+	test_add(it, PASID_CACHE, IOMMU_PASID_TABLE_INV_DOMAIN);
+	KUNIT_ASSERT_EQ(test, test_run(it, &done), 0);
+	test_prefetch_all(it);
+
+	test_add(it, DEV_TLB, IOMMU_PASID_TABLE_INV_DOMAIN);
+	KUNIT_EXPECT_EQ(test, test_run(it, &done), 0);
+	test_add(it, IOTLB, IOMMU_PASID_TABLE_INV_DOMAIN);
+	KUNIT_EXPECT_EQ(test, test_run(it, &done), 0);
+	test_no_device_tlb(test, hw);
+
+	/* Entries change, and go */
+	for (i = 0; i < 4; i++)
+		test_set_first(it, i * 64, 0x2000);
+	test_add(it, PASID_CACHE, IOMMU_PASID_TABLE_INV_DOMAIN);
+	KUNIT_EXPECT_EQ(test, test_run(it, &done), 0);
+	test_no_device_tlb(test, hw);
+	KUNIT_EXPECT_EQ(test, intel_nested_inv_domain(&hw->ndev), 0);
+	test_no_device_tlb(test, hw);
+
+	spin_lock(&it->parent.cache_lock);
+	intel_nested_stage2_changed(&it->parent);
+	spin_unlock(&it->parent.cache_lock);
+	KUNIT_EXPECT_EQ(test, hw->submissions, 0);
+}
+
 static struct kunit_case nested_inv_test_cases[] = {
 	KUNIT_CASE(nested_test_pasid_cache),
 	KUNIT_CASE(nested_test_refused),
@@ -693,6 +743,7 @@ static struct kunit_case nested_inv_test_cases[] = {
 	KUNIT_CASE(nested_test_exact),
 	KUNIT_CASE(nested_test_stage2_changed),
 	KUNIT_CASE(nested_test_domain_id),
+	KUNIT_CASE(nested_test_without_ats),
 	{},
 };
 

@@ -12,13 +12,13 @@
 
 static const struct intel_nested_range everything;
 
-/* What one PASID has in the device's TLB; nothing with ATS off */
+/* What one PASID has in the device's TLB; nothing unless the table uses ATS */
 static void inv_devtlb(struct intel_nested_dev *ndev, u32 pasid,
 		       const struct intel_nested_range *range)
 {
 	struct intel_nested_batch *batch = &ndev->table->batch;
 
-	if (!ndev->info->ats_enabled)
+	if (!intel_nested_uses_ats(ndev))
 		return;
 	if (pasid == ndev->rid_pasid)
 		intel_nested_batch_devtlb(batch, ndev->info, range);
@@ -31,7 +31,7 @@ static void inv_devtlb_all(struct intel_nested_dev *ndev)
 {
 	u32 pasid = 0;
 
-	if (!ndev->info->ats_enabled)
+	if (!intel_nested_uses_ats(ndev))
 		return;
 	/* Few enough, see INTEL_NESTED_ATS_PASIDS */
 	while ((pasid = intel_nested_next_pasid(ndev, pasid)) != PASID_MAX)
@@ -87,8 +87,8 @@ int intel_nested_inv_entries(struct intel_nested_dev *ndev, u32 first,
  * intel_nested_inv_domain() - Make the hardware forget a device's domain ID
  * @ndev: Device, which uses another directory by now
  *
- * ATS may be on again for whatever follows: what the device has asked for before
- * its directory changed is dropped, too.
+ * The device keeps ATS for whatever follows: what it has asked for before its
+ * directory changed is dropped, too.
  *
  * The caller holds the table's lock.
  *
@@ -218,7 +218,7 @@ void intel_nested_stage2_changed(struct dmar_domain *parent)
 
 	list_for_each_entry(ndev, &parent->nested_devs, s2_elm) {
 		info = ndev->info;
-		if (!info->ats_enabled ||
+		if (!intel_nested_uses_ats(ndev) ||
 		    pci_dev_is_disconnected(to_pci_dev(ndev->dev)))
 			continue;
 		qi_flush_dev_iotlb(info->iommu,

@@ -8,7 +8,8 @@
 #include "iommu.h"
 #include "nested-table.h"
 
-/* Capabilities, 10.4.3 */
+/* Capabilities, 10.4.2 and 10.4.3 */
+#define HW_CAP_SLLPS_2M		BIT_ULL(34)
 #define HW_ECAP_SC		BIT_ULL(7)
 #define HW_ECAP_NEST		BIT_ULL(26)
 #define HW_ECAP_SMTS		BIT_ULL(43)
@@ -170,10 +171,95 @@ static void nested_test_config(struct kunit *test)
 	}
 }
 
+static int test_fits(struct table_test *tt)
+{
+	return prepare_domain_attach_device(&tt->parent.domain, &tt->dev);
+}
+
+/* Also where the table of a guest is not what comes between them */
+static void nested_test_format(struct kunit *test)
+{
+	struct table_test *tt = test->priv;
+	static struct iommu_domain_info in_use;
+	struct dma_pte top = {}, *pgd = &top;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		test_reset(tt);
+		xa_init(&tt->parent.iommu_array);
+		tt->parent.domain.dirty_ops = NULL;
+		tt->parent.fixed_format = 1;
+		tt->parent.pgd = pgd;
+		tt->parent.iommu_coherency = i;
+		KUNIT_EXPECT_EQ(test, test_fits(tt), 0);
+		tt->iommu.ecap &= ~HW_ECAP_SMPWC;
+		KUNIT_EXPECT_EQ(test, test_fits(tt), i ? -EINVAL : 0);
+		tt->iommu.ecap |= HW_ECAP_SMPWC;
+		tt->parent.iommu_superpage = 1;
+		KUNIT_EXPECT_EQ(test, test_fits(tt), -EINVAL);
+		tt->iommu.cap = HW_CAP_SLLPS_2M;
+		KUNIT_EXPECT_EQ(test, test_fits(tt), 0);
+		tt->parent.agaw = 3;
+		KUNIT_EXPECT_EQ(test, test_fits(tt), -EINVAL);
+		KUNIT_EXPECT_EQ(test, tt->parent.agaw, 3);
+		KUNIT_EXPECT_PTR_EQ(test, tt->parent.pgd, pgd);
+	}
+
+	/* The format is free, but another IOMMU uses the table */
+	tt->parent.fixed_format = 0;
+	KUNIT_ASSERT_FALSE(test, xa_is_err(xa_store(&tt->parent.iommu_array, 7,
+						    &in_use, GFP_KERNEL)));
+	KUNIT_EXPECT_EQ(test, test_fits(tt), -EINVAL);
+	KUNIT_EXPECT_EQ(test, tt->parent.agaw, 3);
+	xa_destroy(&tt->parent.iommu_array);
+	KUNIT_EXPECT_EQ(test, test_fits(tt), 0);
+	KUNIT_EXPECT_EQ(test, tt->parent.agaw, 2);
+}
+
+/* By the conditions of table 7.1.3, each with the first reason and the last */
+static void nested_test_fault_reasons(struct kunit *test)
+{
+	static const struct {
+		u8 first, last;
+		bool guest;
+	} reasons[] = {
+		{ 0x00, 0x43 },			/* root and context entries */
+		{ 0x44, 0x47, true },		/* DTE, PASIDE, PDTS, PRE */
+		{ 0x48, 0x50 },			/* RID_PASID, directory access */
+		{ 0x51, 0x51, true },		/* directory entry P=0 */
+		{ 0x52, 0x58 },			/* reserved, table access */
+		{ 0x59, 0x59, true },		/* table entry P=0 */
+		{ 0x5a, 0x5b },			/* reserved, invalid */
+		{ 0x5c, 0x5d, true },		/* ERE, SRE */
+		{ 0x5e, 0x6f },
+		{ 0x70, 0x77, true },		/* first stage */
+		{ 0x78, 0x78 },			/* second-stage access */
+		{ 0x79, 0x79, true },		/* second-stage rights */
+		{ 0x7a, 0x7f },			/* second stage malformed */
+		{ 0x80, 0x87, true },		/* address, rights, interrupts */
+		{ 0x88, 0x8f },
+		{ 0x90, 0x91, true },		/* accessed and dirty bits */
+		{ 0x92, 0xff },
+	};
+	unsigned int i, reason, next = 0;
+
+	for (i = 0; i < ARRAY_SIZE(reasons); i++) {
+		KUNIT_ASSERT_EQ(test, reasons[i].first, next);
+		for (reason = next; reason <= reasons[i].last; reason++)
+			KUNIT_EXPECT_EQ_MSG(test, reasons[i].guest,
+					    intel_nested_guest_reason(reason),
+					    "0x%x", reason);
+		next = reason;
+	}
+	KUNIT_EXPECT_EQ(test, next, 0x100);
+}
+
 static struct kunit_case nested_table_test_cases[] = {
 	KUNIT_CASE(nested_test_hardware),
 	KUNIT_CASE(nested_test_parent),
 	KUNIT_CASE(nested_test_config),
+	KUNIT_CASE(nested_test_format),
+	KUNIT_CASE(nested_test_fault_reasons),
 	{},
 };
 

@@ -188,15 +188,9 @@ static int ndev_track(struct intel_nested_dev *ndev)
 	struct intel_iommu *iommu = ndev->info->iommu;
 	int rc;
 
-	/* What the parent may do depends on all that walk it */
-	rc = domain_attach_iommu(parent, iommu);
+	rc = cache_tag_assign_nested(parent, ndev->s2.did, ndev->dev);
 	if (rc)
 		return rc;
-	rc = cache_tag_assign_nested(parent, ndev->s2.did, ndev->dev);
-	if (rc) {
-		domain_detach_iommu(parent, iommu);
-		return rc;
-	}
 	/* What is not present is cached, or waits in a write buffer (6.1, 6.8) */
 	if (cap_caching_mode(iommu->cap) || cap_rwbf(iommu->cap))
 		parent->iotlb_sync_map = true;
@@ -240,45 +234,6 @@ static void ndev_untrack(struct intel_nested_dev *ndev)
 	list_del(&ndev->s2_elm);
 	spin_unlock_irq(&parent->cache_lock);
 	cache_tag_unassign_nested(parent, ndev->s2.did, ndev->dev);
-	domain_detach_iommu(parent, ndev->info->iommu);
-}
-
-/* No change of the second stage may pass between ATS and who knows of it */
-static void enable_ats(struct intel_nested_table *nt,
-		       struct device_domain_info *info)
-{
-	struct dmar_domain *parent = to_dmar_domain(nt->core.parent);
-
-	mutex_lock(&nt->lock);
-	spin_lock_irq(&parent->cache_lock);
-	iommu_enable_pci_caps(info);
-	spin_unlock_irq(&parent->cache_lock);
-	mutex_unlock(&nt->lock);
-}
-
-/**
- * intel_nested_disable_ats() - Turn ATS off for a device below a guest's table
- * @dev: Any device; nothing to do unless it is one
- *
- * Nobody is on the way to drop something from the device's TLB then: without ATS
- * the device would not answer. The caller holds the group mutex.
- */
-void intel_nested_disable_ats(struct device *dev)
-{
-	struct device_domain_info *info = dev_iommu_priv_get(dev);
-	struct iommu_pasid_table *table = dev->iommu->pasid_table;
-	struct intel_nested_table *nt;
-	struct dmar_domain *parent;
-
-	if (!table || !info->ats_enabled)
-		return;
-	nt = to_intel_nested_table(table);
-	parent = to_dmar_domain(table->parent);
-	mutex_lock(&nt->lock);
-	spin_lock_irq(&parent->cache_lock);
-	iommu_disable_pci_caps(info);
-	spin_unlock_irq(&parent->cache_lock);
-	mutex_unlock(&nt->lock);
 }
 
 static int intel_nested_attach(struct iommu_pasid_table *table,
@@ -304,12 +259,11 @@ static int intel_nested_attach(struct iommu_pasid_table *table,
 		return PTR_ERR(ndev);
 
 	intel_pasid_switch_table(dev, &ndev->pasids, ndev->rid_pasid,
-				 ndev->nr_pasids && config->pasid_bits, abort);
+				 ndev->nr_pasids && config->pasid_bits,
+				 intel_nested_uses_ats(ndev), abort);
 	/* Drops the domain that the device had, unless that was a table as well */
 	device_block_translation(dev);
 	info->domain_attached = true;
-	if (config->flags & IOMMU_PASID_TABLE_ATS && !abort)
-		enable_ats(nt, info);
 	return 0;
 }
 
@@ -335,7 +289,7 @@ static void intel_nested_detach(struct iommu_pasid_table *table,
 	/* Unless another table has done so */
 	if (!dev->iommu->pasid_table)
 		intel_pasid_switch_table(dev, info->pasid_table, IOMMU_NO_PASID,
-					 true, false);
+					 true, true, false);
 
 	mutex_lock(&nt->lock);
 	ndev = find_ndev(nt, dev);
@@ -354,19 +308,30 @@ static void intel_nested_init(struct iommu_pasid_table *table)
 	INIT_LIST_HEAD(&nt->devs);
 }
 
-/* PASIDs that are off or not there, and all of the first stage (7.1.3) */
-static bool guest_can_cause(u8 reason)
+/**
+ * intel_nested_guest_reason() - Whether a guest can cause a fault at will
+ * @reason: Fault reason, section 7.1.3
+ *
+ * ATS and PASIDs that are off or not there, all of the first stage, and accesses
+ * that the second stage does not allow. A second-stage entry that cannot be read
+ * or is malformed is the host's.
+ *
+ * Return: true for the guest's, false for those that only the host can cause.
+ */
+bool intel_nested_guest_reason(u8 reason)
 {
 	switch (reason) {
+	case 0x44:		/* DTE is clear */
 	case 0x45:		/* PASIDE is clear */
 	case 0x46:		/* PASID beyond the directory */
+	case 0x47:		/* PRE is clear */
 	case 0x51:		/* PASID-directory entry is not present */
 	case 0x59:		/* PASID-table entry is not present */
 	case 0x5c ... 0x5d:	/* ERE or SRE is clear */
 	case 0x70 ... 0x77:	/* first-stage entry */
-	case 0x78 ... 0x79:	/* second-stage entry is not there */
-	case 0x80 ... 0x86:	/* address or access */
-	case 0x90:		/* accessed and dirty bits */
+	case 0x79:		/* second-stage entry does not allow it */
+	case 0x80 ... 0x87:	/* address or access */
+	case 0x90 ... 0x91:	/* accessed and dirty bits */
 		return true;
 	default:
 		return false;
@@ -395,7 +360,7 @@ bool intel_nested_fault(struct intel_iommu *iommu, u16 sid, u8 reason, u64 addr,
 	unsigned long flags;
 	bool taken = false;
 
-	if (!guest_can_cause(reason))
+	if (!intel_nested_guest_reason(reason))
 		return false;
 	raw_spin_lock_irqsave(&nested_devs_lock, flags);
 	hash_for_each_possible(nested_devs, ndev, node, key) {

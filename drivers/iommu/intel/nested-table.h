@@ -104,6 +104,23 @@ intel_nested_core(const struct intel_nested_dev *ndev)
 	return &ndev->table->core;
 }
 
+/*
+ * Whether the device may have translations of the table in a TLB of its own. ATS
+ * is on in any case, but without the flag the context entry refuses it (DTE).
+ */
+static inline bool intel_nested_uses_ats(const struct intel_nested_dev *ndev)
+{
+	const struct iommu_hwpt_pasid_table *config =
+		&intel_nested_core(ndev)->config;
+
+	return ndev->info->ats_enabled &&
+	       config->flags & IOMMU_PASID_TABLE_ATS &&
+	       config->config != IOMMU_PASID_TABLE_ABORT;
+}
+
+/* nested-table.c */
+bool intel_nested_guest_reason(u8 reason);
+
 /* nested-entry.c */
 int intel_nested_make_entry(const struct intel_nested_stage2 *s2,
 			    const struct intel_guest_entry *guest,

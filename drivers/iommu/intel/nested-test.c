@@ -303,7 +303,9 @@ void vtd_test_prefetch(struct test_hw *hw)
 			test_fill(cache, &entry);
 		if (!iotlb->valid && cache->valid)
 			test_fill(iotlb, &cache->entry);
-		if (!hw->info.ats_enabled || !iotlb->valid ||
+		if (!hw->info.ats_enabled ||
+		    !(hw->ndev.table->core.config.flags & IOMMU_PASID_TABLE_ATS) ||
+		    !iotlb->valid ||
 		    !test_present(&iotlb->entry))
 			continue;
 		if (!hw->dev_tlb[pasid].valid && pasid < hw->ndev.nr_pasids)
@@ -437,6 +439,7 @@ struct intel_nested_table *vtd_test_new_table(struct kunit *test,
 	KUNIT_ASSERT_NOT_NULL(test, nt);
 	nt->core.memory = &guest->memory;
 	nt->core.config = (struct iommu_hwpt_pasid_table){
+		.flags = IOMMU_PASID_TABLE_ATS,
 		.format = IOMMU_PASID_TABLE_VTD,
 		.config = IOMMU_PASID_TABLE_TRANSLATE,
 		.pasid_bits = pasid_bits,

@@ -18,6 +18,14 @@
 #include "iommufd_private.h"
 
 /*
+ * PASIDs of a group that are attached at a time. Each may have an address space
+ * of its own, whose ID in the IOMMU (a domain ID, an ASID) is one of some ten
+ * thousand that all users share, and each is looked at when its address space
+ * changes.
+ */
+#define IOMMUFD_GROUP_PASIDS	512
+
+/*
  * An attached PASID; holds a users reference on the HWPT. Faults find it through
  * to_iommufd_handle().
  */
@@ -120,6 +128,8 @@ static int iommufd_pasid_attach(struct iommufd_device *idev, ioasid_t pasid,
 {
 	int rc;
 
+	if (idev->igroup->nr_pasids >= IOMMUFD_GROUP_PASIDS)
+		return -ENOSPC;
 	rc = xa_reserve(&idev->pasids, pasid, GFP_KERNEL_ACCOUNT);
 	if (rc)
 		return rc;
@@ -205,6 +215,7 @@ static int iommufd_pasid_set_object(struct iommufd_device *idev, ioasid_t pasid,
  *   an HWPT that has not the flag
  * * -ENOENT: there is no object @pt_id
  * * -EBUSY: another device of the group has attached the PASID
+ * * -ENOSPC: 512 PASIDs of the group are attached, or the IOMMU has no ID left
  * * -ENOMEM, or another errno of the driver
  */
 int iommufd_device_attach_pasid(struct iommufd_device *idev, u32 pasid,
@@ -251,15 +262,28 @@ void iommufd_device_detach_pasid(struct iommufd_device *idev, u32 pasid)
 EXPORT_SYMBOL_NS_GPL(iommufd_device_detach_pasid, IOMMUFD);
 
 /**
- * iommufd_pasid_release_device() - Detach all PASIDs of a device
- * @idev: Device that is being destroyed; nobody else has it
+ * iommufd_device_detach_pasids() - Detach all PASIDs of a device
+ * @idev: Device; nobody attaches PASIDs meanwhile
+ *
+ * For a device that is about to go: before its requests without a PASID are
+ * detached.
  */
-void iommufd_pasid_release_device(struct iommufd_device *idev)
+void iommufd_device_detach_pasids(struct iommufd_device *idev)
 {
 	struct iommufd_pasid *attached;
 	unsigned long pasid;
 
 	xa_for_each(&idev->pasids, pasid, attached)
 		iommufd_device_detach_pasid(idev, pasid);
+}
+EXPORT_SYMBOL_NS_GPL(iommufd_device_detach_pasids, IOMMUFD);
+
+/**
+ * iommufd_pasid_release_device() - Detach all PASIDs of a device
+ * @idev: Device that is being destroyed; nobody else has it
+ */
+void iommufd_pasid_release_device(struct iommufd_device *idev)
+{
+	iommufd_device_detach_pasids(idev);
 	WARN_ON(!xa_empty(&idev->pasids));
 }

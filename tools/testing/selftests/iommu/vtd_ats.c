@@ -221,6 +221,28 @@ TEST_F(ats, attach)
 	}
 }
 
+/* An attach decides who may use ATS, and never switches it in the device */
+TEST_F(ats, stays_on)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	struct iommu_hwpt_pasid_table config = pasid_table_config(&env->pasids);
+	__u32 hwpts[4];
+	unsigned int i;
+
+	hwpts[0] = env->hwpt;
+	hwpts[1] = env->vm.parent;
+	ASSERT_EQ(0, env_config(env, IOMMU_PASID_TABLE_ABORT, &hwpts[2]));
+	ASSERT_EQ(0, hwpt_alloc_table(env->vm.iommufd, env->dev->id,
+				      env->vm.parent, &config, &hwpts[3]));
+	for (i = 0; i < ARRAY_SIZE(hwpts); i++) {
+		EXPECT_EQ(0, vfio_attach(env->dev, hwpts[i]));
+		EXPECT_TRUE(vtd_ats_on(env));
+		EXPECT_EQ(0, vfio_detach(env->dev));
+		EXPECT_TRUE(vtd_ats_on(env));
+	}
+}
+
 /* A guest that does not speak of ATS has none, and nothing is left of before */
 TEST_F(ats, without_flag)
 {

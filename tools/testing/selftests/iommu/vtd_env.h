@@ -107,6 +107,26 @@ static inline bool vtd_blocked(struct vtd *v, __u32 pasid, __u64 iova)
 	return !faults_start() && blocked;
 }
 
+/* Whether ATS is on in the device, as its own registers have it */
+static inline bool vtd_ats_on(const struct env *env)
+{
+	__u32 header, offset = PCI_CFG_SPACE_SIZE;
+	char path[PATH_MAX];
+	__u16 ctrl = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
+		 env->dev->name);
+	fd = open(path, O_RDONLY);
+	while (offset && pread(fd, &header, 4, offset) == 4 &&
+	       PCI_EXT_CAP_ID(header) != PCI_EXT_CAP_ID_ATS)
+		offset = PCI_EXT_CAP_NEXT(header);
+	if (offset && pread(fd, &ctrl, 2, offset + PCI_ATS_CTRL) != 2)
+		ctrl = 0;
+	close(fd);
+	return ctrl & PCI_ATS_CTRL_ENABLE;
+}
+
 /* Everything that is cached of a PASID */
 static inline struct iommu_hwpt_pasid_table_invalidate
 inv_pasid(__u32 caches, __u32 pasid)

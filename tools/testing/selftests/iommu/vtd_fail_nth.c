@@ -155,6 +155,46 @@ TEST_F(fail, replace)
 	EXPECT_LT(3, failures);
 }
 
+/*
+ * The parent takes the place of a table, or does not: then what the guest
+ * invalidates is still dropped, from the device's TLB as well
+ */
+TEST_F(fail, replace_by_parent)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	struct probe *probe = &env->probe;
+	unsigned int nth, failures = 0;
+	bool hit;
+	int rc;
+
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
+		fail_nth(self->nth_fd, nth);
+		rc = vfio_attach(env->dev, env->vm.parent);
+		hit = fail_end(self->nth_fd);
+		EXPECT_EQ(env->vm.ats, vtd_ats_on(env));
+		if (!rc) {
+			EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+			EXPECT_EQ(0, vfio_attach(env->dev, env->hwpt));
+		} else {
+			EXPECT_TRUE(injected(rc));
+			failures++;
+			EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
+			probe_map(probe, &env->table, GIOVA, AT_B);
+			EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB)));
+			EXPECT_EQ(AT_B, probe_dma(probe, GIOVA));
+			probe_map(probe, &env->table, GIOVA, AT_A);
+			EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB)));
+		}
+		if (!hit)
+			break;
+	}
+	EXPECT_LT(nth, MAX_NTH);
+	EXPECT_LT(1, failures);
+}
+
 /* The guest's directory has grown, and there is no memory for what it says */
 TEST_F(fail, read_again)
 {
