@@ -150,29 +150,6 @@ void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 	iommu_pasid_table_ops(table)->detach(table, dev);
 }
 
-/**
- * iommu_pasid_table_drain_faults() - Wait for faults that are being reported
- * @domain: Domain that @dev has left; nothing to do unless it is a table
- * @dev: Device
- *
- * A fault is reported to the attach handle that its group had when it was looked
- * up. When this returns, nobody is between the two with a handle that the group
- * has no more: what was reported to it is in its queue, and it may be freed. May
- * sleep.
- */
-void iommu_pasid_table_drain_faults(struct iommu_domain *domain,
-				    struct device *dev)
-{
-	const struct iommu_pasid_table_ops *ops;
-
-	if (!iommu_domain_is_pasid_table(domain))
-		return;
-	ops = iommu_pasid_table_ops(to_iommu_pasid_table(domain));
-	if (ops->drain_faults)
-		ops->drain_faults(dev);
-}
-EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_drain_faults, IOMMUFD_INTERNAL);
-
 /*
  * A device was attached to @domain. Pairs each successful attach of a table with
  * one detach, in the unwind paths of a group as well: what counts is what the

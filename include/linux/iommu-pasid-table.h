@@ -120,9 +120,6 @@ struct iommu_inv_iter {
  *                    that are complete.
  *                    Called with the table alive and without the group mutex:
  *                    devices come and go meanwhile.
- * @drain_faults: Wait for whoever is about to report a fault of @dev that waits
- *                for an answer: those that follow look up anew who handles it.
- *                May sleep. NULL if faults never wait.
  */
 struct iommu_pasid_table_ops {
 	u32 format;
@@ -134,7 +131,6 @@ struct iommu_pasid_table_ops {
 	void (*detach)(struct iommu_pasid_table *table, struct device *dev);
 	int (*cache_invalidate)(struct iommu_pasid_table *table,
 				struct iommu_inv_iter *iter, u32 *done);
-	void (*drain_faults)(struct device *dev);
 };
 
 static inline struct iommu_pasid_table *
@@ -152,8 +148,6 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev);
 void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 			      struct device *dev);
-void iommu_pasid_table_drain_faults(struct iommu_domain *domain,
-				    struct device *dev);
 int iommu_cache_invalidate(struct iommu_domain *domain,
 			   struct iommu_inv_source *source, u32 *done);
 int iommu_inv_next(struct iommu_inv_iter *iter);
@@ -174,11 +168,6 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 
 static inline void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 					    struct device *dev)
-{
-}
-
-static inline void iommu_pasid_table_drain_faults(struct iommu_domain *domain,
-						  struct device *dev)
 {
 }
 

@@ -244,22 +244,43 @@ static bool folio_try_add_pins(struct folio *folio, unsigned int pins)
 }
 
 /*
- * Replace folios by their pages. The @nr folios are the first ones of @list,
- * with one pin each; the first page is @first pages into the first of them. On
- * success each page has a pin, else nothing is pinned. In place: no page comes
- * to lie on a folio that is still to be read, since no folio has less than one
- * of the @npages pages.
+ * Whether the folios have the @npages pages of the file from @index on, one
+ * behind the other. They need not, if the file changes while they are pinned: a
+ * hole that was punched may be filled again by a larger folio, which begins
+ * before it.
  */
-static int folios_to_pages(struct page **list, unsigned long nr,
-			   unsigned long first, unsigned long npages)
+static bool folios_contig(struct folio **folios, unsigned long nr, pgoff_t index,
+			  unsigned long npages)
+{
+	pgoff_t next = index;
+	unsigned long i;
+
+	for (i = 0; i < nr; i++) {
+		if (next >= index + npages || next < folios[i]->index ||
+		    next >= folio_next_index(folios[i]))
+			return false;
+		next = folio_next_index(folios[i]);
+	}
+	return next >= index + npages;
+}
+
+/*
+ * Replace folios by their pages. The @nr folios are the first ones of @list,
+ * with one pin each; they pass folios_contig(). On success each page has a pin,
+ * else nothing is pinned. In place: no page comes to lie on a folio that is still
+ * to be read, since no folio has less than one of the @npages pages.
+ */
+static int folios_to_pages(struct page **list, unsigned long nr, pgoff_t index,
+			   unsigned long npages)
 {
 	struct folio **folios = (struct folio **)(list + npages - nr);
-	unsigned long done = 0, i, j, count;
+	unsigned long done = 0, i, j, count, first;
 
 	memmove(folios, list, nr * sizeof(*list));
 	for (i = 0; i < nr; i++) {
 		struct folio *folio = folios[i];
 
+		first = index + done - folio->index;
 		count = min(npages - done, folio_nr_pages(folio) - first);
 		if (count > 1 && !folio_try_add_pins(folio, count - 1)) {
 			unpin_folios(folios + i, nr - i);
@@ -268,7 +289,6 @@ static int folios_to_pages(struct page **list, unsigned long nr,
 		}
 		for (j = 0; j < count; j++)
 			list[done++] = folio_page(folio, first + j);
-		first = 0;
 	}
 	return 0;
 }
@@ -285,8 +305,8 @@ static int folios_to_pages(struct page **list, unsigned long nr,
  *
  * Return: the number of pages pinned, at least 1 and maybe less than @npages, or
  *
- * * -EFAULT	- the file has become too short, or there is a hole that cannot be
- *		  filled
+ * * -EFAULT	- the file has become too short, there is a hole that cannot be
+ *		  filled, or holes were punched meanwhile
  * * -ENOMEM	- no memory or no huge page for a hole, or a page is pinned too
  *		  often
  * * -EINTR	- a signal came; nothing is pinned
@@ -295,7 +315,7 @@ long iopt_pages_pin_file(struct iopt_pages *pages, unsigned long start_index,
 			 unsigned long npages, struct page **list)
 {
 	loff_t start = pages->file_start + (loff_t)start_index * PAGE_SIZE;
-	pgoff_t offset;
+	pgoff_t offset, index;
 	loff_t last;
 	long nr;
 	int rc;
@@ -316,7 +336,12 @@ long iopt_pages_pin_file(struct iopt_pages *pages, unsigned long start_index,
 		return -EFAULT;
 	if (nr < 0)
 		return nr;
-	rc = folios_to_pages(list, nr, offset >> PAGE_SHIFT, npages);
+	index = start >> PAGE_SHIFT;
+	if (!folios_contig((struct folio **)list, nr, index, npages)) {
+		unpin_folios((struct folio **)list, nr);
+		return -EFAULT;
+	}
+	rc = folios_to_pages(list, nr, index, npages);
 	return rc ?: npages;
 }
 
@@ -324,7 +349,7 @@ static int iopt_map_file(struct iommufd_ucmd *ucmd, struct io_pagetable *iopt,
 			 unsigned long *iova)
 {
 	struct iommu_ioas_map_file *cmd = ucmd->cmd;
-	int iommu_prot = conv_iommu_prot(cmd->flags);
+	int iommu_prot = iommufd_iommu_prot(cmd->flags);
 	struct iopt_pages *pages;
 	unsigned int flags = 0;
 

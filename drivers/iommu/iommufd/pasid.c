@@ -31,6 +31,7 @@
  */
 struct iommufd_pasid {
 	struct iommufd_attach_handle handle;
+	struct iommufd_device *idev;
 	struct iommufd_hw_pagetable *hwpt;
 };
 
@@ -86,6 +87,27 @@ int iommufd_pasid_check_rid(const struct iommufd_group *igroup,
 	return igroup->nr_pasids && !hwpt->pasid_compat ? -EINVAL : 0;
 }
 
+/**
+ * iommufd_pasid_answer_faults() - Answer what a device reported for PASIDs
+ * @idev: Device whose page faults are off by now. Those before came to the HWPTs
+ *        that its group has on PASIDs, whichever of its devices attached them.
+ */
+void iommufd_pasid_answer_faults(struct iommufd_device *idev)
+{
+	struct iommufd_pasid *attached;
+	struct iommufd_device *cur;
+	unsigned long pasid;
+
+	lockdep_assert_held(&idev->igroup->lock);
+
+	list_for_each_entry(cur, &idev->igroup->iopf_list, iopf_item)
+		xa_for_each(&cur->pasids, pasid, attached)
+			if (attached->hwpt->fault)
+				iommufd_fault_answer(attached->hwpt->fault,
+						     &attached->handle,
+						     idev->dev);
+}
+
 static struct iommufd_pasid *
 iommufd_pasid_alloc(struct iommufd_device *idev,
 		    struct iommufd_hw_pagetable *hwpt)
@@ -103,7 +125,8 @@ iommufd_pasid_alloc(struct iommufd_device *idev,
 			return ERR_PTR(rc);
 		}
 	}
-	attached->handle.idev = idev;
+	attached->handle.igroup = idev->igroup;
+	attached->idev = idev;
 	attached->hwpt = hwpt;
 	refcount_inc(&hwpt->obj.users);
 	return attached;
@@ -112,13 +135,12 @@ iommufd_pasid_alloc(struct iommufd_device *idev,
 /* Nothing translates through @attached any more, or not yet */
 static void iommufd_pasid_free(struct iommufd_pasid *attached)
 {
-	struct iommufd_device *idev = attached->handle.idev;
+	struct iommufd_device *idev = attached->idev;
 	struct iommufd_hw_pagetable *hwpt = attached->hwpt;
 
-	if (hwpt->fault) {
-		iommufd_auto_response_faults(hwpt, &attached->handle);
+	iommufd_auto_response_faults(hwpt, &attached->handle);
+	if (hwpt->fault)
 		iommufd_fault_iopf_disable(idev);
-	}
 	iommufd_hw_pagetable_put(idev->ictx, hwpt);
 	kfree(attached);
 }

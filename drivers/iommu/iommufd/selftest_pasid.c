@@ -66,12 +66,26 @@ void mock_pasid_remove(struct device *dev, ioasid_t pasid,
 }
 
 /**
+ * mock_pasid_response() - A page fault is answered
+ * @dev: Mock device; the test may want the answer to take some time
+ */
+void mock_pasid_response(struct device *dev)
+{
+	struct mock_pasid_dev *mdev = iommufd_test_pasid_dev(dev);
+
+	wait_event_killable(mdev->release, !READ_ONCE(mdev->hold));
+}
+
+/**
  * iommufd_test_pasid_init() - A new mock device
  * @dev: Mock device
  */
 void iommufd_test_pasid_init(struct device *dev)
 {
-	xa_init(&iommufd_test_pasid_dev(dev)->domains);
+	struct mock_pasid_dev *mdev = iommufd_test_pasid_dev(dev);
+
+	xa_init(&mdev->domains);
+	init_waitqueue_head(&mdev->release);
 }
 
 /**
@@ -99,6 +113,14 @@ static int mock_pasid_attach(struct iommu_test_cmd *cmd,
 					 cmd->pasid.pt_id);
 	mdev->error = 0;
 	return rc;
+}
+
+static void mock_pasid_hold(struct device *dev, bool hold)
+{
+	struct mock_pasid_dev *mdev = iommufd_test_pasid_dev(dev);
+
+	WRITE_ONCE(mdev->hold, hold);
+	wake_up_all(&mdev->release);
 }
 
 /* Do the driver and the core think that the PASID has this domain, or none? */
@@ -149,7 +171,7 @@ static int mock_pasid_query(struct iommufd_ucmd *ucmd,
 /**
  * iommufd_test_pasid() - The test ops of single PASIDs
  * @ucmd: The user's struct iommu_test_cmd, with one of these ops
- * @idev: Mock device. The caller holds off faults and the device's end.
+ * @idev: Mock device. The caller holds off its end.
  *
  * Return: 0 or an errno.
  */
@@ -162,6 +184,9 @@ int iommufd_test_pasid(struct iommufd_ucmd *ucmd, struct iommufd_device *idev)
 		return mock_pasid_attach(cmd, idev);
 	case IOMMU_TEST_OP_PASID_DETACH:
 		iommufd_device_detach_pasid(idev, cmd->pasid.pasid);
+		return 0;
+	case IOMMU_TEST_OP_PASID_HOLD:
+		mock_pasid_hold(idev->dev, cmd->pasid.error);
 		return 0;
 	case IOMMU_TEST_OP_PASID_QUERY:
 		return mock_pasid_query(ucmd, idev);

@@ -144,18 +144,15 @@ static ssize_t iommufd_veventq_fops_read(struct file *filep, char __user *buf,
 	if (*ppos)
 		return -ESPIPE;
 
-	do {
-		if (!(filep->f_flags & O_NONBLOCK) &&
-		    wait_event_interruptible(veventq->wait_queue,
-					     iommufd_veventq_readable(veventq)))
-			return -ERESTARTSYS;
-		/* Another reader may be stuck in its own memory */
-		if (mutex_lock_interruptible(&veventq->read_mutex))
-			return -ERESTARTSYS;
-		rc = iommufd_veventq_read_all(veventq, buf, count);
-		mutex_unlock(&veventq->read_mutex);
-		/* Another reader may have been faster */
-	} while (!rc && !(filep->f_flags & O_NONBLOCK));
+	/* No record fits, whichever comes next */
+	if (count < sizeof(struct iommufd_vevent_header))
+		return -EINVAL;
+
+	/* Another reader may be stuck in its own memory */
+	if (mutex_lock_interruptible(&veventq->read_mutex))
+		return -ERESTARTSYS;
+	rc = iommufd_veventq_read_all(veventq, buf, count);
+	mutex_unlock(&veventq->read_mutex);
 	return rc;
 }
 
@@ -208,7 +205,7 @@ static int iommufd_veventq_open(struct iommufd_veventq *veventq)
 	struct file *filep;
 
 	filep = anon_inode_getfile("[iommufd-veventq]", &iommufd_veventq_fops,
-				   veventq, O_RDONLY);
+				   veventq, O_RDWR);
 	if (IS_ERR(filep))
 		return PTR_ERR(filep);
 	refcount_inc(&veventq->obj.users);
@@ -243,7 +240,7 @@ iommufd_veventq_new(struct iommufd_ctx *ictx, struct iommufd_viommu *viommu,
 		return veventq;
 	veventq->ictx = ictx;
 	veventq->event_len = viommu->core->ops->event_len;
-	veventq->depth = min_t(u32, depth, IOMMUFD_VEVENTQ_MAX_DEPTH);
+	veventq->depth = depth;
 	mutex_init(&veventq->read_mutex);
 	spin_lock_init(&veventq->lock);
 	init_waitqueue_head(&veventq->wait_queue);
@@ -267,7 +264,8 @@ int iommufd_veventq_alloc(struct iommufd_ucmd *ucmd)
 
 	if (cmd->flags || cmd->__reserved)
 		return -EOPNOTSUPP;
-	if (!cmd->veventq_depth)
+	if (!cmd->veventq_depth ||
+	    cmd->veventq_depth > IOMMUFD_VEVENTQ_MAX_DEPTH)
 		return -EINVAL;
 
 	viommu = iommufd_get_viommu(ucmd, cmd->viommu_id);

@@ -504,20 +504,10 @@ bool arm_smmu_nested_event(struct arm_smmu_device *smmu, const u64 *evt)
 	return taken;
 }
 
-/* A stalled fault is looked up and reported with streams_mutex held */
-static void arm_smmu_nested_drain_faults(struct device *dev)
-{
-	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
-
-	mutex_lock(&master->smmu->streams_mutex);
-	mutex_unlock(&master->smmu->streams_mutex);
-}
-
 const struct iommu_pasid_table_ops arm_smmu_pasid_table_ops = {
 	.format = IOMMU_PASID_TABLE_SMMUV3,
 	.check = arm_smmu_pasid_table_check,
 	.attach = arm_smmu_attach_pasid_table,
 	.detach = arm_smmu_detach_pasid_table,
 	.cache_invalidate = arm_smmu_nested_cache_invalidate,
-	.drain_faults = arm_smmu_nested_drain_faults,
 };

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -928,6 +929,118 @@ TEST_F(map_file, truncated)
 	ASSERT_EQ(0, unmap(self->fd, self->ioas_id, IOVA, self->size));
 	ASSERT_EQ(before, pinned());
 	ASSERT_EQ(0, seal(self));
+}
+
+#define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define SMALL_INDEX 5	/* of the page that is not part of a huge one */
+
+/* Whether memfds get huge pages from now on */
+static int shmem_huge(const char *how)
+{
+	int file = open(SHMEM_ENABLED, O_WRONLY), rc = 0;
+
+	if (file < 0)
+		return errno;
+	if (write(file, how, strlen(how)) < 0)
+		rc = errno;
+	close(file);
+	return rc;
+}
+
+struct puncher {
+	pthread_t thread;
+	int memfd;
+	bool stop;
+	int error;
+};
+
+static void *puncher_main(void *arg)
+{
+	struct puncher *puncher = arg;
+
+	while (!READ_SHARED(puncher->stop)) {
+		/* A file that is done with is sealed */
+		if (fallocate(puncher->memfd,
+			      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      SMALL_INDEX * PAGE_SIZE, PAGE_SIZE) &&
+		    errno != EPERM)
+			puncher->error = errno;
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* One page, with holes around */
+static int one_small_page(int memfd)
+{
+	__u8 byte = 1;
+	int rc;
+
+	rc = shmem_huge("never");
+	if (rc)
+		return rc;
+	if (pwrite(memfd, &byte, 1, SMALL_INDEX * PAGE_SIZE) != 1)
+		return errno;
+	return shmem_huge("always");
+}
+
+/*
+ * A page is punched out of a file while what begins with it is mapped: a huge page
+ * may take its place, and the places in front of it. What is mapped is what the
+ * file has there, and each pin is given back.
+ */
+TEST(map_file_punched)
+{
+	__u32 ioas_id, stdev_id, dev_id, hwpt_id;
+	size_t length = 64 * PAGE_SIZE;
+	struct puncher puncher = {};
+	unsigned int mapped = 0, i;
+	int fd, memfd, rc;
+	__u8 *mem;
+
+	rc = shmem_huge("always");
+	if (rc)
+		SKIP(return, "no huge pages in tmpfs");
+	fd = open("/dev/iommu", O_RDWR);
+	ASSERT_NE(-1, fd);
+	ASSERT_EQ(0, _test_ioctl_ioas_alloc(fd, &ioas_id));
+	ASSERT_EQ(0, device_add(fd, ioas_id, &stdev_id, &dev_id));
+	ASSERT_EQ(0, parent_alloc(fd, dev_id, ioas_id, &hwpt_id));
+	puncher.memfd = file_new(0, HUGE_SIZE);
+	ASSERT_NE(-1, puncher.memfd);
+	ASSERT_EQ(0, pthread_create(&puncher.thread, NULL, puncher_main,
+				    &puncher));
+	for (i = 0; i < 1000; i++) {
+		memfd = file_new(0, HUGE_SIZE);
+		ASSERT_NE(-1, memfd);
+		mem = file_view(memfd, HUGE_SIZE);
+		ASSERT_NE(MAP_FAILED, mem);
+		ASSERT_EQ(puncher.memfd, dup2(memfd, puncher.memfd));
+		ASSERT_EQ(0, one_small_page(memfd));
+		rc = map_at(fd, ioas_id, memfd, SMALL_INDEX * PAGE_SIZE,
+			    length);
+		if (!rc) {
+			mapped++;
+			ASSERT_EQ(0, check_map(fd, hwpt_id, IOVA + PAGE_SIZE,
+					       length - PAGE_SIZE,
+					       mem + (SMALL_INDEX + 1) *
+							     PAGE_SIZE));
+			ASSERT_EQ(0, unmap(fd, ioas_id, IOVA, length));
+		} else {
+			ASSERT_EQ(EFAULT, rc);
+		}
+		munmap(mem, HUGE_SIZE);
+		/* Refused if a page has a pin left */
+		ASSERT_EQ(0, fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE));
+		close(memfd);
+	}
+	WRITE_SHARED(puncher.stop, true);
+	pthread_join(puncher.thread, NULL);
+	ASSERT_EQ(0, puncher.error);
+	ASSERT_LT(0, mapped);
+	ASSERT_EQ(0, shmem_huge("never"));
+	close(puncher.memfd);
+	close(fd);
 }
 
 struct race {

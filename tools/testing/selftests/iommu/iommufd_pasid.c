@@ -4,6 +4,7 @@
  * machine
  */
 #include <poll.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "iommufd_mock.h"
@@ -55,6 +56,14 @@ static bool pasid_uses(int fd, __u32 stdev_id, __u32 pasid, __u32 hwpt_id)
 
 	return !pasid_op(fd, IOMMU_TEST_OP_PASID_QUERY, stdev_id, &cmd) &&
 	       cmd.pasid.out_uses == 1;
+}
+
+/* The requests without a PASID; the group stays, if another device has it */
+static int rid_detach(int fd, __u32 stdev_id)
+{
+	struct iommu_test_cmd cmd = {};
+
+	return pasid_op(fd, IOMMU_TEST_OP_RID_DETACH, stdev_id, &cmd);
 }
 
 static int paging_alloc(int fd, __u32 dev_id, __u32 ioas_id, __u32 flags,
@@ -610,6 +619,209 @@ TEST_F(pasid, faults_outstanding)
 	}
 }
 
+struct actor {
+	pthread_t thread;
+	int fd, fault_fd, how, rc;
+	__u32 stdev_id, dev_id, hwpt_id, cookie;
+	pid_t tid;
+	bool done;
+};
+
+static void *actor_respond(void *arg)
+{
+	struct actor *actor = arg;
+
+	WRITE_SHARED(actor->tid, gettid());
+	actor->rc = fault_respond(actor->fault_fd, actor->cookie);
+	WRITE_SHARED(actor->done, true);
+	return NULL;
+}
+
+static void *actor_report(void *arg)
+{
+	struct actor *actor = arg;
+
+	WRITE_SHARED(actor->tid, gettid());
+	actor->rc = fault_trigger(actor->fd, actor->dev_id, PASID);
+	WRITE_SHARED(actor->done, true);
+	return NULL;
+}
+
+static void *actor_take_away(void *arg)
+{
+	struct actor *actor = arg;
+
+	WRITE_SHARED(actor->tid, gettid());
+	actor->rc = take_away(actor->fd, actor->how, actor->stdev_id,
+			      actor->hwpt_id);
+	WRITE_SHARED(actor->done, true);
+	return NULL;
+}
+
+static char thread_state(pid_t tid)
+{
+	char path[64], state = '?';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	file = fopen(path, "r");
+	if (!file)
+		return state;
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	fclose(file);
+	return state;
+}
+
+/* Start it, until it sleeps in the kernel or has done what it should */
+static int actor_start(struct actor *actor, void *(*main)(void *arg))
+{
+	pid_t tid;
+
+	if (pthread_create(&actor->thread, NULL, main, actor))
+		return -1;
+	while (!READ_SHARED(actor->done)) {
+		tid = READ_SHARED(actor->tid);
+		if (tid && thread_state(tid) == 'D')
+			return 0;
+		sched_yield();
+	}
+	return 0;
+}
+
+static int pasid_hold(int fd, __u32 stdev_id, bool hold)
+{
+	struct iommu_test_cmd cmd = { .pasid = { .error = hold } };
+
+	return pasid_op(fd, IOMMU_TEST_OP_PASID_HOLD, stdev_id, &cmd);
+}
+
+/*
+ * A fault whose HWPT was looked up comes late to its queue, since the device is
+ * busy with a response. Meanwhile the HWPT is taken away from the PASID.
+ */
+TEST_F(pasid, report_in_flight)
+{
+	struct actor respond = { .fd = self->fd }, report, take;
+	__u32 stdev_id = self->stdev_id[0];
+	__u32 fault_id, fault_fd, hwpt_id;
+	struct iommu_hwpt_pgfault fault;
+	int how;
+
+	if (!variant->fault)
+		return;
+	/* A queue of its own, so that the queue of the other is not busy */
+	test_ioctl_fault_alloc(&fault_id, &fault_fd);
+	ASSERT_EQ(0, variant_alloc(self->fd, self->dev_id[0], true,
+				   self->parent_id, true, fault_id, &hwpt_id));
+	ASSERT_EQ(0, pasid_attach(self->fd, stdev_id, PASID + 1, hwpt_id));
+
+	for (how = 0; how < 2; how++) {
+		ASSERT_EQ(0, pasid_attach(self->fd, stdev_id, PASID,
+					  self->hwpt_id[0]));
+		ASSERT_EQ(0, fault_trigger(self->fd, self->dev_id[0],
+					   PASID + 1));
+		ASSERT_EQ(sizeof(fault), read(fault_fd, &fault, sizeof(fault)));
+
+		ASSERT_EQ(0, pasid_hold(self->fd, stdev_id, true));
+		respond = (struct actor){ .fault_fd = fault_fd,
+					  .cookie = fault.cookie };
+		report = (struct actor){ .fd = self->fd,
+					 .dev_id = self->dev_id[0] };
+		take = (struct actor){ .fd = self->fd, .how = how,
+				       .stdev_id = stdev_id,
+				       .hwpt_id = self->hwpt_id[1] };
+		ASSERT_EQ(0, actor_start(&respond, actor_respond));
+		ASSERT_EQ(0, actor_start(&report, actor_report));
+		ASSERT_EQ(0, actor_start(&take, actor_take_away));
+		ASSERT_EQ(0, pasid_hold(self->fd, stdev_id, false));
+
+		pthread_join(respond.thread, NULL);
+		pthread_join(report.thread, NULL);
+		pthread_join(take.thread, NULL);
+		ASSERT_EQ(0, respond.rc);
+		ASSERT_EQ(0, report.rc);
+		ASSERT_EQ(0, take.rc);
+		/* It was answered, or nobody was there to take it */
+		ASSERT_FALSE(fault_pending(self->fault_fd));
+	}
+	close(fault_fd);
+}
+
+/*
+ * Two devices of one group: each one's faults are reported by its own name, for
+ * as long as it is attached, whichever of them has attached the HWPT
+ */
+TEST_F(pasid, group_faults)
+{
+	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
+	__u32 stdev_id[2], dev_id[2], hwpt_id;
+	struct iommu_hwpt_pgfault fault;
+	int first, i, j;
+
+	if (!variant->fault)
+		return;
+	for (first = 0; first < 2; first++) {
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id,
+						      flags, &stdev_id[i],
+						      &dev_id[i]));
+		ASSERT_EQ(0, nested_alloc(self->fd, dev_id[0], self->parent_id,
+					  IOMMU_HWPT_FAULT_ID_VALID,
+					  self->fault_id, &hwpt_id));
+		ASSERT_EQ(0, replace(self->fd, stdev_id[first], hwpt_id));
+		/* The group has moved, so this is nothing new */
+		ASSERT_EQ(0, replace(self->fd, stdev_id[!first], hwpt_id));
+
+		for (i = 0; i < 2; i++) {
+			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[i], 0));
+			ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault,
+						      sizeof(fault)));
+			ASSERT_EQ(dev_id[i], fault.dev_id);
+			ASSERT_EQ(0, fault_respond(self->fault_fd,
+						   fault.cookie));
+		}
+		/* What the one that goes has reported goes with it */
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[i], 0));
+		ASSERT_EQ(0, destroy(self->fd, stdev_id[first]));
+		ASSERT_EQ(sizeof(fault),
+			  read(self->fault_fd, &fault, sizeof(fault)));
+		ASSERT_EQ(dev_id[!first], fault.dev_id);
+		ASSERT_FALSE(fault_pending(self->fault_fd));
+		/* The one that stays goes on */
+		for (j = 0; j < 2; j++)
+			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[!first], 0));
+		ASSERT_EQ(sizeof(fault),
+			  read(self->fault_fd, &fault, sizeof(fault)));
+		ASSERT_EQ(dev_id[!first], fault.dev_id);
+		ASSERT_EQ(0, destroy(self->fd, stdev_id[!first]));
+		ASSERT_FALSE(fault_pending(self->fault_fd));
+		ASSERT_EQ(EINVAL, fault_respond(self->fault_fd, fault.cookie));
+		ASSERT_EQ(0, destroy(self->fd, hwpt_id));
+	}
+}
+
+/* A device that is not attached replaces nothing, though its group is attached */
+TEST_F(pasid, group_replace)
+{
+	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
+	__u32 stdev_id[2], dev_id[2];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id, flags,
+					      &stdev_id[i], &dev_id[i]));
+	ASSERT_EQ(0, rid_detach(self->fd, stdev_id[1]));
+	ASSERT_EQ(EINVAL, replace(self->fd, stdev_id[1], self->rid_id));
+	ASSERT_EQ(EINVAL, replace(self->fd, stdev_id[1], self->ioas_id));
+	/* Nothing holds the HWPT, and the other device can still have it */
+	ASSERT_EQ(0, replace(self->fd, stdev_id[0], self->rid_id));
+	ASSERT_EQ(EINVAL, replace(self->fd, stdev_id[1], self->rid_id));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, destroy(self->fd, stdev_id[i]));
+}
+
 struct race {
 	int fd;
 	__u32 stdev_id;
@@ -684,10 +896,12 @@ TEST_F(pasid, race)
 	for (i = 0; i < ARRAY_SIZE(race.done); i++)
 		ASSERT_LT(10, race.done[i]);
 
+	/* Nothing of a HWPT that was taken away meanwhile is in the queue */
 	for (i = 1; i <= 4; i++) {
 		ASSERT_EQ(0, pasid_detach(self->fd, self->stdev_id[0], i));
 		ASSERT_TRUE(pasid_uses(self->fd, self->stdev_id[0], i, NO_HWPT));
 	}
+	ASSERT_FALSE(fault_pending(self->fault_fd));
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, destroy(self->fd, self->hwpt_id[i]));
 	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], race.plain_id));
