@@ -77,6 +77,8 @@ machine() {
 	vtd)	vtd "" "" ;;
 	vtd-ats)	# the same with devices that have TLBs of their own
 		vtd ,device-iotlb=on ,ats=on ;;
+	vtd-quick)	# the same with DMA that takes no time
+		vtd ,device-iotlb=on ,ats=on,dma-ms=0 ;;
 	vtd-count)	# with one CPU whose clock counts its instructions
 		vtd "" ""
 		cpus=1

@@ -148,6 +148,48 @@ static inline bool vfio_has_cap(struct vfio_dev *dev, __u16 id)
 	return false;
 }
 
+/*
+ * Whether the device sleeps (D3hot) from now on. Its registers are out of reach
+ * then, and some of its state is gone afterwards. -ENODEV if it has no power states.
+ */
+static inline int vfio_sleep(struct vfio_dev *dev, bool asleep)
+{
+	struct vfio_region_info config;
+	__u8 next = 0, header[2];
+	__u16 state;
+	int rc, left = 48;
+
+	rc = vfio_region(dev, VFIO_PCI_CONFIG_REGION_INDEX, &config);
+	if (rc)
+		return rc;
+	if (pread(dev->fd, &next, 1, config.offset + PCI_CAPABILITY_LIST) != 1)
+		return -EIO;
+	for (; next && left; next = header[1], left--) {
+		if (pread(dev->fd, header, 2, config.offset + next) != 2)
+			return -EIO;
+		if (header[0] == PCI_CAP_ID_PM)
+			break;
+	}
+	if (!next || !left)
+		return -ENODEV;
+	next += PCI_PM_CTRL;
+	if (pread(dev->fd, &state, 2, config.offset + next) != 2)
+		return -EIO;
+	state &= ~PCI_PM_CTRL_STATE_MASK;
+	state |= asleep ? 3 : 0;
+	if (pwrite(dev->fd, &state, 2, config.offset + next) != 2)
+		return -EIO;
+	return 0;
+}
+
+static inline bool vfio_can_reset(struct vfio_dev *dev)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+
+	return !call(dev->fd, VFIO_DEVICE_GET_INFO, &info) &&
+	       info.flags & VFIO_DEVICE_FLAGS_RESET;
+}
+
 static inline int vfio_map_bar0(struct vfio_dev *dev)
 {
 	struct vfio_region_info info;
