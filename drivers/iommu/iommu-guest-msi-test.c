@@ -298,7 +298,7 @@ static int test_move(struct guest_msi_test *gt, int d, int place)
 /* The attach alone, without the core's way back */
 static int test_attach_one(struct device *dev, void *domain)
 {
-	return iommu_guest_msi_attach(domain, dev);
+	return iommu_guest_msi_attach(domain, dev, iommu_attach_domain);
 }
 
 static int test_bind(struct guest_msi_test *gt, int d, int parent, u64 iova,

@@ -559,6 +559,7 @@ static int guest_msi_check_attach(struct iommu_domain *domain,
  * iommu_guest_msi_attach() - Attach a domain that keeps the MSIs in use
  * @domain: Any domain
  * @dev: Device
+ * @attach: Attaches @domain: the attach_dev op, or what takes its place
  *
  * Takes the place of the attach_dev op. The caller holds the group mutex. The way
  * back to the domain of the group is always open: no MSI was set up meanwhile.
@@ -566,7 +567,9 @@ static int guest_msi_check_attach(struct iommu_domain *domain,
  * Return: 0, -EBUSY if an MSI in use would go elsewhere, -ENOMEM, or an errno of
  * iommu_domain_ops.attach_dev.
  */
-int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev)
+int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev,
+			   int (*attach)(struct iommu_domain *domain,
+					 struct device *dev))
 {
 	struct iommu_domain *msi_domain = domain, *old = dev->iommu->msi_domain;
 	struct iommu_pasid_table *table = NULL;
@@ -587,10 +590,9 @@ int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev)
 		if (rc)
 			goto out_unlock;
 	}
-	rc = domain->ops->attach_dev(domain, dev);
+	rc = attach(domain, dev);
 	if (rc)
 		goto out_unlock;
-	iommu_pasid_table_moved(domain, dev);
 	dev->iommu->msi_domain = msi_domain;
 out_unlock:
 	if (translated)

@@ -103,6 +103,32 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_alloc, IOMMUFD_INTERNAL);
 
 /**
+ * iommu_check_pasid_table() - Whether a guest's PASID table fits a device
+ * @domain: Table, of iommu_pasid_table_alloc()
+ * @dev: Device
+ *
+ * The caller holds the group mutex.
+ *
+ * Return: 0, -EINVAL or -EBUSY as for iommu_attach_pasid_table().
+ */
+int iommu_check_pasid_table(struct iommu_domain *domain, struct device *dev)
+{
+	struct iommu_pasid_table *table = to_iommu_pasid_table(domain);
+
+	iommu_group_mutex_assert(dev);
+
+	if (dev_iommu_ops(dev) != domain->owner)
+		return -EINVAL;
+	if (iommu_pasid_table_ops(table)->check(table->parent, dev,
+						&table->config))
+		return -EINVAL;
+	/* All PASIDs are the guest's then */
+	if (iommu_group_has_pasids(dev->iommu_group))
+		return -EBUSY;
+	return 0;
+}
+
+/**
  * iommu_attach_pasid_table() - Let a guest's PASID table translate for a device
  * @domain: Table, of iommu_pasid_table_alloc()
  * @dev: Device behind the IOMMU of the table's parent
@@ -117,21 +143,15 @@ EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_alloc, IOMMUFD_INTERNAL);
 int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev)
 {
 	struct iommu_pasid_table *table = to_iommu_pasid_table(domain);
-	const struct iommu_pasid_table_ops *ops = iommu_pasid_table_ops(table);
+	int rc;
 
-	iommu_group_mutex_assert(dev);
-
-	if (dev_iommu_ops(dev) != domain->owner)
-		return -EINVAL;
 	/* Back to it after something else failed: the device never left it */
 	if (dev->iommu->pasid_table == table)
 		return 0;
-	if (ops->check(table->parent, dev, &table->config))
-		return -EINVAL;
-	/* All PASIDs are the guest's then */
-	if (iommu_group_has_pasids(dev->iommu_group))
-		return -EBUSY;
-	return ops->attach(table, dev);
+	rc = iommu_check_pasid_table(domain, dev);
+	if (rc)
+		return rc;
+	return iommu_pasid_table_ops(table)->attach(table, dev);
 }
 
 /**

@@ -54,7 +54,9 @@ void iommu_release_guest_msi(struct iommu_guest_msi *msi);
 
 int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr,
 			    struct iommu_domain **domain);
-int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev);
+int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev,
+			   int (*attach)(struct iommu_domain *domain,
+					 struct device *dev));
 #else
 static inline int iommu_guest_msi_claim(struct device *dev)
 {
@@ -72,10 +74,12 @@ static inline int iommu_guest_msi_prepare(struct msi_desc *desc,
 	return 0;
 }
 
-static inline int iommu_guest_msi_attach(struct iommu_domain *domain,
-					 struct device *dev)
+static inline int
+iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev,
+		       int (*attach)(struct iommu_domain *domain,
+				     struct device *dev))
 {
-	return domain->ops->attach_dev(domain, dev);
+	return attach(domain, dev);
 }
 #endif /* CONFIG_IOMMU_PASID_TABLE */
 #endif

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices that cannot answer their IOMMU
+ *
+ * An IOMMU waits for a device that has a TLB of its own to drop entries. A device
+ * that is being reset or sleeps does not answer, and what the wait holds up is not
+ * the device alone: the queue of invalidations is shared with all others.
+ *
+ * So such a device is parked: all that is attached to it, its PASIDs included, is
+ * taken off in hardware while it still answers, and its IOMMU driver has nothing
+ * to send to it any more. The group keeps what is attached, with the lifetimes that
+ * it always has. Who attaches, replaces or detaches meanwhile changes what the
+ * group keeps, without a word to the hardware: nobody waits, since a device may
+ * sleep for ever. When the device can answer again, the hardware gets what the
+ * group has by then.
+ *
+ * A device of a kernel driver that uses the DMA API is left as it is: its driver
+ * takes part in the reset and knows not to unmap during it.
+ *
+ * Everything here is protected by the group mutex.
+ */
+#define pr_fmt(fmt) "iommu: " fmt
+
+#include <linux/device.h>
+#include <linux/iommu.h>
+#include <linux/iommu-pasid-table.h>
+#include <linux/iommu-reset.h>
+#include <linux/pci.h>
+#include <linux/workqueue.h>
+
+#include "iommu-priv.h"
+
+static bool dev_cannot_answer(struct device *dev)
+{
+	return dev->iommu->resets || dev->iommu->asleep ||
+	       READ_ONCE(dev->iommu->lost);
+}
+
+static int is_other_rid(struct pci_dev *pdev, u16 alias, void *data)
+{
+	return alias != pci_dev_id(pdev);
+}
+
+/*
+ * Whether the device can be blocked without harm. Behind a bridge that gives it an
+ * ID of its own making, others that still work may have the same one; a TLB of its
+ * own cannot be used there. Firmware may want its memory to be accessible always.
+ */
+static bool dev_can_park(struct device *dev)
+{
+	if (dev->iommu->attach_deferred)
+		return false;
+	if (dev->iommu->require_direct && !dev->iommu->lost)
+		return false;
+	return !dev_is_pci(dev) ||
+	       !pci_for_each_dma_alias(to_pci_dev(dev), is_other_rid, NULL);
+}
+
+/* Whether a kernel driver does DMA through the group's default domain */
+static bool group_has_kernel_dma(struct iommu_group *group)
+{
+	return group->owner_cnt && !group->owner;
+}
+
+static int dev_attach(struct iommu_domain *domain, struct device *dev)
+{
+	int rc = domain->ops->attach_dev(domain, dev);
+
+	if (!rc)
+		iommu_pasid_table_moved(domain, dev);
+	return rc;
+}
+
+/* Take PASIDs below @end off the device */
+static void dev_block_pasids(struct iommu_group *group, struct device *dev,
+			     unsigned long end)
+{
+	struct iommu_attach_handle *handle;
+	unsigned long pasid;
+
+	if (!dev->iommu->max_pasids)
+		return;
+	xa_for_each_start(&group->pasid_array, pasid, handle,
+			  IOMMU_NO_PASID + 1) {
+		if (pasid >= end)
+			break;
+		dev_iommu_ops(dev)->remove_dev_pasid(dev, pasid,
+						     handle->domain);
+	}
+}
+
+static void dev_block(struct iommu_group *group, struct device *dev,
+		      unsigned long pasid_end)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	int rc;
+
+	dev_block_pasids(group, dev, pasid_end);
+	rc = dev_attach(group->blocking_domain, dev);
+	if (rc)
+		dev_err_ratelimited(dev, "IOMMU cannot block its DMA: %d\n", rc);
+	if (ops->quiesce_dev)
+		ops->quiesce_dev(dev);
+}
+
+static void dev_park(struct iommu_group *group, struct device *dev)
+{
+	if (dev->iommu->parked || !dev_can_park(dev))
+		return;
+	if (iommu_group_alloc_blocking_domain(group))
+		return;
+	dev_block(group, dev, ULONG_MAX);
+	dev->iommu->parked = true;
+}
+
+static int dev_attach_pasids(struct iommu_group *group, struct device *dev,
+			     unsigned long *pasid)
+{
+	struct iommu_attach_handle *handle;
+	struct iommu_domain *domain;
+	int rc;
+
+	if (!dev->iommu->max_pasids)
+		return 0;
+	xa_for_each_start(&group->pasid_array, *pasid, handle,
+			  IOMMU_NO_PASID + 1) {
+		domain = handle->domain;
+		rc = domain->ops->set_dev_pasid(domain, dev, *pasid, NULL);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Give the hardware what the group has for the device: all of it, or nothing */
+static int dev_attach_all(struct iommu_group *group, struct device *dev)
+{
+	unsigned long pasid = 0;
+	int rc = 0;
+
+	if (group->domain != group->blocking_domain)
+		rc = dev_attach(group->domain, dev);
+	if (!rc)
+		rc = dev_attach_pasids(group, dev, &pasid);
+	if (rc)
+		dev_block(group, dev, pasid);
+	return rc;
+}
+
+static void dev_unpark(struct iommu_group *group, struct device *dev)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	int rc = 0;
+
+	if (ops->resume_dev)
+		rc = ops->resume_dev(dev);
+	if (!rc)
+		rc = dev_attach_all(group, dev);
+	if (rc) {
+		dev_err_ratelimited(dev,
+				    "IOMMU cannot attach it as before: %d; it stays blocked until something else is attached, or a reset\n",
+				    rc);
+		return;
+	}
+	dev->iommu->parked = false;
+}
+
+/**
+ * iommu_group_unpark() - Try again what failed
+ * @group: Group that something was attached to or detached from
+ *
+ * A device for which the hardware did not take what the group had at the end of a
+ * reset is still parked. The caller holds the group mutex.
+ */
+void iommu_group_unpark(struct iommu_group *group)
+{
+	struct group_device *gdev;
+
+	lockdep_assert_held(&group->mutex);
+	for_each_group_device(group, gdev) {
+		if (iommu_dev_is_parked(gdev->dev) &&
+		    !dev_cannot_answer(gdev->dev))
+			dev_unpark(group, gdev->dev);
+	}
+}
+
+/**
+ * iommu_attach_parked() - Attach a domain to a device that may be parked
+ * @domain: Domain that the group is to have
+ * @dev: Device of the group
+ *
+ * Does what the driver's attach_dev op does, or what can be done of it without the
+ * hardware. The caller holds the group mutex.
+ *
+ * Return: 0 or an errno of iommu_domain_ops.attach_dev. What only the driver of a
+ * parked device can tell shows when it is attached in the end.
+ */
+int iommu_attach_parked(struct iommu_domain *domain, struct device *dev)
+{
+	if (!iommu_dev_is_parked(dev))
+		return domain->ops->attach_dev(domain, dev);
+	if (iommu_domain_is_pasid_table(domain))
+		return iommu_check_pasid_table(domain, dev);
+	return 0;
+}
+
+/* Lock the group of a device that an IOMMU translates for */
+static struct iommu_group *group_get_locked(struct device *dev)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+
+	if (!group)
+		return NULL;
+	mutex_lock(&group->mutex);
+	if (dev->iommu_group == group && dev->iommu && dev->iommu->iommu_dev)
+		return group;
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+	return NULL;
+}
+
+static void group_put_locked(struct iommu_group *group)
+{
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+}
+
+/**
+ * iommu_device_quiesce() - A device is about to be unable to answer
+ * @dev: Device, which still answers; any, also one without an IOMMU
+ * @why: What comes
+ *
+ * When it returns, DMA of the device is blocked, nothing is under way to it and
+ * nothing will be sent to it until iommu_device_resume(). May sleep, takes the
+ * mutex of the device's group.
+ */
+void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
+{
+	struct iommu_group *group = group_get_locked(dev);
+
+	if (!group)
+		return;
+	if (why == IOMMU_QUIESCE_RESET)
+		dev->iommu->resets++;
+	else
+		dev->iommu->asleep = true;
+	if (!group_has_kernel_dma(group) || dev->iommu->lost)
+		dev_park(group, dev);
+	group_put_locked(group);
+}
+EXPORT_SYMBOL_GPL(iommu_device_quiesce);
+
+/* A reset is over, the last of nested ones perhaps */
+static void dev_was_reset(struct device *dev)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+
+	/* None if the IOMMU appeared in the middle of the reset */
+	if (!dev->iommu->resets || --dev->iommu->resets)
+		return;
+	/* The driver is silent since it found the device lost */
+	if (xchg(&dev->iommu->lost, 0) && !iommu_dev_is_parked(dev) &&
+	    ops->resume_dev)
+		ops->resume_dev(dev);
+}
+
+/**
+ * iommu_device_resume() - A device can answer again
+ * @dev: Device of iommu_device_quiesce(), its configuration space restored
+ * @why: What is over
+ *
+ * Attaches what user space has attached by now, unless there is another reason for
+ * silence. If that fails the device stays blocked, and that is reported: nobody
+ * is there to take an error. The end of a reset also ends that a device is lost.
+ */
+void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
+{
+	struct iommu_group *group = group_get_locked(dev);
+
+	if (!group)
+		return;
+	if (why == IOMMU_QUIESCE_RESET)
+		dev_was_reset(dev);
+	else
+		dev->iommu->asleep = false;
+	if (iommu_dev_is_parked(dev) && !dev_cannot_answer(dev))
+		dev_unpark(group, dev);
+	group_put_locked(group);
+}
+EXPORT_SYMBOL_GPL(iommu_device_resume);
+
+/* Block devices that were reported as lost */
+static void group_park_lost(struct work_struct *work)
+{
+	struct iommu_group *group =
+		container_of(work, struct iommu_group, lost_work);
+	struct group_device *gdev;
+
+	mutex_lock(&group->mutex);
+	for_each_group_device(group, gdev) {
+		struct device *dev = gdev->dev;
+
+		if (!dev->iommu || !dev->iommu->iommu_dev ||
+		    dev->iommu->lost != IOMMU_DEV_LOST)
+			continue;
+		WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
+		dev_err_ratelimited(dev,
+				    "does not answer its IOMMU; its DMA is blocked until a reset\n");
+		dev_park(group, dev);
+	}
+	group_put_locked(group);
+}
+
+void iommu_group_init_lost(struct iommu_group *group)
+{
+	INIT_WORK(&group->lost_work, group_park_lost);
+}
+
+/**
+ * iommu_device_lost() - A device does not answer though it should
+ * @dev: Device that the IOMMU driver has given up waiting for
+ *
+ * What its TLB holds is not known, so it is blocked until a reset, kernel drivers'
+ * devices too, and reported, both once. For the IOMMU driver, which must send
+ * nothing to the device from this moment on until its resume_dev op is called. It
+ * keeps the device from being released meanwhile. Any context.
+ */
+void iommu_device_lost(struct device *dev)
+{
+	struct iommu_group *group = dev->iommu_group;
+
+	if (!group || cmpxchg(&dev->iommu->lost, 0, IOMMU_DEV_LOST))
+		return;
+	iommu_group_ref_get(group);
+	if (!queue_work(system_unbound_wq, &group->lost_work))
+		iommu_group_put(group);
+}
+EXPORT_SYMBOL_GPL(iommu_device_lost);
