@@ -560,6 +560,7 @@ static void nested_test_ats_limit(struct kunit *test)
 	for (i = 0; i < nr; i++)
 		*vtd_test_pde(guest, i) = TEST_TABLE(0);
 	hw->info.ats_supported = 1;
+	nt->core.config.flags = 0;
 	KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
 	KUNIT_EXPECT_EQ(test, hw->ndev.nr_present, nr);
 	KUNIT_EXPECT_EQ(test, hw->ndev.refused, 0);

@@ -358,7 +358,7 @@ TEST_F_TIMEOUT(event_queue, deep, 300)
 
 	ASSERT_EQ(0, close(self->file));
 	ASSERT_EQ(0, destroy(env->fd, self->veventq_id));
-	ASSERT_EQ(0, queue_init(env, ~0U, &self->veventq_id, &self->file));
+	ASSERT_EQ(0, queue_init(env, MAX_DEPTH, &self->veventq_id, &self->file));
 	EVENTS(0, MAX_DEPTH + 5);
 	len = MAX_DEPTH * sizeof(*records);
 	records = mmap(NULL, len, PROT_READ | PROT_WRITE,
@@ -380,7 +380,8 @@ TEST_F(event_queue, short_buffer)
 	struct record records[2];
 	size_t len;
 
-	ASSERT_EQ(0, read(self->file, records, 1));
+	ASSERT_EQ(-1, read(self->file, records, 1));
+	ASSERT_EQ(EINVAL, errno);
 	EVENTS(0, DEPTH + 1);
 	for (len = 0; len < sizeof(records[0]); len++) {
 		ASSERT_EQ(-1, read(self->file, records, len));
