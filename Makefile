@@ -43,6 +43,9 @@ refresh: ## take edits in the tree back into overlay and queue; PATCH=name.patch
 image: deps ## build the test kernels and print their paths
 	@for kernel in arm64-test arm64-debug x86-test x86-debug; do harness/kernel $$kernel || exit; done
 
+qemu: deps ## build the emulator of make test-x86 and print its path
+	@harness/qemu-vtd
+
 bench: deps ## what nesting costs: instructions per command, calls per second, a chart
 	@harness/bench
 
@@ -53,4 +56,4 @@ deps:
 	@harness/deps
 
 .PHONY: help demo test test-kunit test-mock test-arm64 test-x86 run check bisect series tree \
-	refresh image bench coverage deps
+	refresh image qemu bench coverage deps

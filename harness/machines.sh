@@ -17,21 +17,22 @@ virt() {
 		-global "arm-smmuv3.stage=$2" -cpu cortex-a57)
 }
 
-# vtd IOMMU-OPTIONS EDU-OPTIONS: q35 with a VT-d that nests.
+# vtd IOMMU-OPTIONS EDU-OPTIONS: q35 with a VT-d that nests. With $mutant it makes
+# that mistake: see harness/mutants.
 vtd() {
 	local binary
 	binary=$(product qemu-vtd "$harness/qemu-vtd") || exit
 	console=ttyS0
 	append=no_timer_check	# which fails on a host with much to do
-	qemu=("$binary" -M q35 -cpu max -vga none
-		-device "intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-nested=on$1")
+	iommu=intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-nested=on$1${mutant:+,x-mutant=$mutant}
+	qemu=("$binary" -M q35 -cpu max -vga none -device "$iommu")
 	edu=,pasid=on,dma-ms=10$2
 }
 
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.
 devices() {
-	qemu+=(-device "edu,addr=4,dma_mask=0xffffffffffffffff$edu"
-		-device "edu,addr=5,dma_mask=0xffffffffffffffff$edu"
+	qemu+=(-device "edu,${edu_at[0]},dma_mask=0xffffffffffffffff$edu"
+		-device "edu,${edu_at[1]},dma_mask=0xffffffffffffffff$edu"
 		-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk"
 		-device "nvme,addr=6,drive=disk,serial=1")
 }
@@ -39,7 +40,7 @@ devices() {
 machine() {
 	acpi_override=
 	append=
-	local cpus=2 edu=
+	local cpus=2 edu="" iommu edu_at=(addr=4 addr=5)
 	case $1 in
 	acpi)	# the full machine, as firmware of a coherent SMMU describes it
 		virt 3 nested
@@ -79,6 +80,18 @@ machine() {
 		vtd ,device-iotlb=on ,ats=on ;;
 	vtd-quick)	# the same with DMA that takes no time
 		vtd ,device-iotlb=on ,ats=on,dma-ms=0 ;;
+	vtd-late)	# invalidations take a while
+		vtd ,device-iotlb=on,x-late-us=100 ,ats=on ;;
+	vtd-away)	# devices that are reset, sleep and leave, the second behind a port;
+			# an invalidation that they do not answer times out
+		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on
+		qemu+=(-device "pcie-root-port,id=port,addr=8,chassis=1,slot=1")
+		edu_at[1]=bus=port ;;
+	vtd-cm)	# what is not present is cached, too
+		vtd ,device-iotlb=on,caching-mode=on ,ats=on ;;
+	vtd-group)	# two functions of one device that are not isolated from each other
+		vtd ,device-iotlb=on ,ats=on
+		edu_at=("addr=4.0,multifunction=on" addr=4.1) ;;
 	vtd-count)	# with one CPU whose clock counts its instructions
 		vtd "" ""
 		cpus=1

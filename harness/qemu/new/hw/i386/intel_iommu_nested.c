@@ -11,11 +11,14 @@
  *   and nested translations, PASID. The requester is no tag: two tables behind
  *   one domain ID and PASID mix.
  * - First-stage tables are found again by paging-structure caches with the same
- *   tags, which an invalidation of leaves alone does not reach.
- * - What is not present is not cached.
+ *   tags, second-stage tables by others, tagged with the domain ID alone. An
+ *   invalidation of leaves alone does not reach them.
+ * - What is not present is not cached, unless caching-mode=on: then context
+ *   entries, PASID-table entries and second-stage translations that fault stay
+ *   until they are invalidated. First-stage entries that are not present are
+ *   never cached.
  *
- * Not modelled: paging-structure caches of the second stage, supervisor and
- * execute requests, memory types, page requests.
+ * Not modelled: supervisor and execute requests, memory types, page requests.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,6 +34,8 @@
 #define VTD_NESTED_IOTLB_SIZE   4096
 
 /* Scalable-mode context entry */
+#define VTD_SM_CE_DTE           (1ULL << 2)
+#define VTD_SM_CE_PRE           (1ULL << 4)
 #define VTD_SM_CE_PASIDE        (1ULL << 3)
 #define VTD_SM_CE_PDTS(ce)      (((ce)->val[0] >> 9) & 7)
 
@@ -58,17 +63,19 @@
 
 /* The outcome of a translation, and what the IOTLB holds. */
 typedef struct VTDPage {
+    int fault;      /* not 0 for what is not present and cached */
     hwaddr base;
     uint32_t level;
     bool read;
     bool write;     /* without another walk: all D bits are set */
 } VTDPage;
 
-/* The outcome of a part of a first-stage walk */
+/* The outcome of a part of a walk */
 typedef struct VTDTable {
-    hwaddr gpa;
+    hwaddr gpa;     /* first stage */
     hwaddr pa;
     bool write;
+    uint64_t rights;    /* second stage */
 } VTDTable;
 
 typedef struct VTDTag {
@@ -84,6 +91,13 @@ typedef struct VTDPASIDTag {
     uint16_t sid;
     uint32_t pasid;
 } VTDPASIDTag;
+
+/* What the PASID cache holds */
+typedef struct VTDCachedPASID {
+    VTDPASIDEntry pe;
+    int fault;      /* not 0 for what is not present and cached */
+    bool fpd;
+} VTDCachedPASID;
 
 typedef struct VTDRequest {
     IntelIOMMUState *s;
@@ -102,6 +116,7 @@ typedef struct VTDScope {
     bool all_pages;
     bool leaves;                /* only */
     uint64_t first, last;       /* page frames */
+    int mutant;
 } VTDScope;
 
 static guint vtd_tag_hash(gconstpointer v)
@@ -214,6 +229,66 @@ static bool vtd_ss_reserved(IntelIOMMUState *s, uint64_t entry, uint32_t level)
     return entry & reserved;
 }
 
+static VTDTag vtd_request_tag(VTDRequest *req, uint32_t level, bool table)
+{
+    uint32_t pgtt = VTD_PE_PGTT(req->pe);
+    int mutant = req->s->mutant;
+
+    return (VTDTag) {
+        .gfn = (req->addr & vtd_level_mask(level)) >> VTD_PAGE_SHIFT_4K,
+        .pasid = pgtt == VTD_SM_PASID_ENTRY_SLT ||
+                 mutant == VTD_MUTANT_IGNORE_PASID ? 0 : req->pasid,
+        .did = mutant == VTD_MUTANT_IGNORE_DID ? 0 : VTD_PE_DID(req->pe),
+        .pgtt = pgtt,
+        .level = level,
+        .table = table,
+    };
+}
+
+/* Of a second-stage table, whatever the translation that it was found in */
+static VTDTag vtd_ss_table_tag(VTDRequest *req, uint64_t gpa, uint32_t level)
+{
+    return (VTDTag) {
+        .gfn = (gpa & vtd_level_mask(level)) >> VTD_PAGE_SHIFT_4K,
+        .did = VTD_PE_DID(req->pe),
+        .pgtt = VTD_SM_PASID_ENTRY_SLT,
+        .level = level,
+        .table = true,
+    };
+}
+
+static void vtd_cache_add(VTDRequest *req, VTDTag tag, gpointer value)
+{
+    if (g_hash_table_size(req->s->nested_iotlb) >= VTD_NESTED_IOTLB_SIZE) {
+        trace_vtd_iotlb_reset("iotlb exceeds size limit");
+        g_hash_table_remove_all(req->s->nested_iotlb);
+    }
+    g_hash_table_replace(req->s->nested_iotlb, g_memdup2(&tag, sizeof(tag)),
+                         value);
+}
+
+/*
+ * Find the lowest known second-stage table whose rights suffice. Returns its
+ * level, or @top for none.
+ */
+static uint32_t vtd_ss_table_find(VTDRequest *req, uint64_t gpa, uint64_t need,
+                                  uint32_t top, VTDTable *table)
+{
+    VTDTable *found;
+    VTDTag tag;
+    uint32_t level;
+
+    for (level = VTD_PT_LEVEL; level < top; level++) {
+        tag = vtd_ss_table_tag(req, gpa, level + 1);
+        found = g_hash_table_lookup(req->s->nested_iotlb, &tag);
+        if (found && !(need & ~found->rights)) {
+            *table = *found;
+            break;
+        }
+    }
+    return level;
+}
+
 /*
  * Translate a guest physical address by the second stage.
  * @need: VTD_SL_R, VTD_SL_W or both
@@ -223,14 +298,19 @@ static int vtd_ss_walk(VTDRequest *req, uint64_t gpa, uint64_t need,
 {
     const VTDPASIDEntry *pe = req->pe;
     bool dirty_tracking = pe->val[0] & VTD_PE_SSADE;
-    uint32_t top = 2 + VTD_PE_AW(pe), level = top;
-    hwaddr table = pe->val[0] & VTD_SM_PASID_ENTRY_SLPTPTR, addr;
-    uint64_t entry, flags, rights = VTD_SL_RW_MASK;
+    VTDTable table = {
+        .pa = pe->val[0] & VTD_SM_PASID_ENTRY_SLPTPTR,
+        .rights = VTD_SL_RW_MASK,
+    };
+    uint32_t top = 2 + VTD_PE_AW(pe), level;
+    hwaddr addr;
+    uint64_t entry, flags;
     bool leaf;
     int ret;
 
+    level = vtd_ss_table_find(req, gpa, need, top, &table);
     do {
-        addr = vtd_entry_addr(table, gpa, level);
+        addr = vtd_entry_addr(table.pa, gpa, level);
         if (!vtd_read_entry(addr, &entry)) {
             return level == top ? -VTD_FR_SS_TOP_ACCESS : -VTD_FR_SS_ACCESS;
         }
@@ -240,10 +320,12 @@ static int vtd_ss_walk(VTDRequest *req, uint64_t gpa, uint64_t need,
         if (vtd_ss_reserved(req->s, entry, level)) {
             return -VTD_FR_SS_RSVD;
         }
-        rights &= entry;
-        if (need & ~rights) {
-            return need & ~rights & VTD_SL_W ? -VTD_FR_SM_WRITE :
-                                               -VTD_FR_SM_READ;
+        if (req->s->mutant != VTD_MUTANT_IGNORE_RIGHTS) {
+            table.rights &= entry;
+        }
+        if (need & ~table.rights) {
+            return need & ~table.rights & VTD_SL_W ? -VTD_FR_SM_WRITE :
+                                                     -VTD_FR_SM_READ;
         }
         leaf = vtd_is_leaf(entry, level);
         if (dirty_tracking) {
@@ -254,20 +336,27 @@ static int vtd_ss_walk(VTDRequest *req, uint64_t gpa, uint64_t need,
             }
             entry |= flags;
         }
-        table = entry & VTD_PT_BASE_ADDR_MASK(req->s->aw_bits);
+        table.pa = entry & VTD_PT_BASE_ADDR_MASK(req->s->aw_bits);
+        if (!leaf) {
+            vtd_cache_add(req, vtd_ss_table_tag(req, gpa, level),
+                          g_memdup2(&table, sizeof(table)));
+        }
     } while (!leaf && level--);
 
-    page->base = table & vtd_level_mask(level);
-    page->level = level;
-    page->read = rights & VTD_SL_R;
-    page->write = (rights & VTD_SL_W) &&
-                  (!dirty_tracking || (entry & VTD_SS_D));
+    *page = (VTDPage) {
+        .base = table.pa & vtd_level_mask(level),
+        .level = level,
+        .read = table.rights & VTD_SL_R,
+        .write = (table.rights & VTD_SL_W) &&
+                 (!dirty_tracking || (entry & VTD_SS_D)),
+    };
     return 0;
 }
 
 static bool vtd_is_nested(VTDRequest *req)
 {
-    return VTD_PE_PGTT(req->pe) == VTD_SM_PASID_ENTRY_NESTED;
+    return VTD_PE_PGTT(req->pe) == VTD_SM_PASID_ENTRY_NESTED &&
+           req->s->mutant != VTD_MUTANT_SKIP_STAGE2;
 }
 
 static bool vtd_beyond_second_stage(VTDRequest *req, uint64_t gpa)
@@ -337,30 +426,6 @@ static bool vtd_is_canonical(uint64_t addr, uint32_t levels)
     return sextract64(addr, 0, vtd_level_shift(levels + 1)) == (int64_t)addr;
 }
 
-static VTDTag vtd_request_tag(VTDRequest *req, uint32_t level, bool table)
-{
-    uint32_t pgtt = VTD_PE_PGTT(req->pe);
-
-    return (VTDTag) {
-        .gfn = (req->addr & vtd_level_mask(level)) >> VTD_PAGE_SHIFT_4K,
-        .pasid = pgtt == VTD_SM_PASID_ENTRY_SLT ? 0 : req->pasid,
-        .did = VTD_PE_DID(req->pe),
-        .pgtt = pgtt,
-        .level = level,
-        .table = table,
-    };
-}
-
-static void vtd_cache_add(VTDRequest *req, VTDTag tag, gpointer value)
-{
-    if (g_hash_table_size(req->s->nested_iotlb) >= VTD_NESTED_IOTLB_SIZE) {
-        trace_vtd_iotlb_reset("iotlb exceeds size limit");
-        g_hash_table_remove_all(req->s->nested_iotlb);
-    }
-    g_hash_table_replace(req->s->nested_iotlb, g_memdup2(&tag, sizeof(tag)),
-                         value);
-}
-
 /* Find the lowest known table. Returns its level, or @top for none. */
 static uint32_t vtd_table_find(VTDRequest *req, uint32_t top, VTDTable *table)
 {
@@ -423,7 +488,8 @@ static int vtd_fs_walk(VTDRequest *req, VTDPage *page)
         if (!(entry & VTD_FL_US)) {
             return -VTD_FR_FS_PAGING_ENTRY_US;
         }
-        table.write = table.write && (entry & VTD_FL_RW);
+        table.write = table.write && ((entry & VTD_FL_RW) ||
+                      req->s->mutant == VTD_MUTANT_IGNORE_RIGHTS);
         if (req->is_write && !table.write) {
             return -VTD_FR_SM_WRITE;
         }
@@ -437,9 +503,12 @@ static int vtd_fs_walk(VTDRequest *req, VTDPage *page)
         }
     }
 
-    page->base = table.gpa & vtd_level_mask(level);
-    page->level = level;
-    page->read = page->write = true;
+    *page = (VTDPage) {
+        .base = table.gpa & vtd_level_mask(level),
+        .level = level,
+        .read = true,
+        .write = true,
+    };
     if (vtd_is_nested(req)) {
         out = page->base | (req->addr & ~vtd_level_mask(level));
         if (vtd_beyond_second_stage(req, out)) {
@@ -478,10 +547,17 @@ static bool vtd_iotlb_find(VTDRequest *req, VTDPage *page)
         found = g_hash_table_lookup(req->s->nested_iotlb, &tag);
         if (found) {
             *page = *found;
-            return req->is_write ? found->write : found->read;
+            return found->fault || (req->is_write ? found->write : found->read);
         }
     }
     return false;
+}
+
+/* Faults that CM=1 lets the IOTLB keep */
+static bool vtd_is_cacheable_fault(IntelIOMMUState *s, int ret)
+{
+    return s->caching_mode &&
+           (ret == -VTD_FR_SS_NOT_PRESENT || ret == -VTD_FR_SS_RSVD);
 }
 
 static bool vtd_touches_interrupts(hwaddr addr, uint32_t level)
@@ -497,9 +573,12 @@ static int vtd_pass_through(VTDRequest *req, VTDPage *page)
     if (vtd_beyond_second_stage(req, req->addr)) {
         return -VTD_FR_SM_ADDR_BEYOND;
     }
-    page->base = req->addr & VTD_PAGE_MASK_4K;
-    page->level = VTD_PT_LEVEL;
-    page->read = page->write = true;
+    *page = (VTDPage) {
+        .base = req->addr & VTD_PAGE_MASK_4K,
+        .level = VTD_PT_LEVEL,
+        .read = true,
+        .write = true,
+    };
     return 0;
 }
 
@@ -538,11 +617,16 @@ static int vtd_translate(VTDRequest *req, VTDPage *page)
     } else if (vtd_iotlb_find(req, page)) {
         trace_vtd_iotlb_page_hit(req->pasid, req->addr, page->base,
                                  VTD_PE_DID(req->pe));
-        ret = 0;
+        ret = page->fault;
     } else {
         do {
             ret = vtd_walk(req, page);
         } while (ret == VTD_WALK_AGAIN);
+        if (vtd_is_cacheable_fault(req->s, ret)) {
+            *page = (VTDPage) { .fault = ret, .level = VTD_PT_LEVEL };
+            vtd_cache_add(req, vtd_request_tag(req, page->level, false),
+                          g_memdup2(page, sizeof(*page)));
+        }
         if (!ret && !vtd_touches_interrupts(page->base, page->level)) {
             vtd_cache_add(req, vtd_request_tag(req, page->level, false),
                           g_memdup2(page, sizeof(*page)));
@@ -637,20 +721,20 @@ static int vtd_get_pasid_entry(VTDAddressSpace *as, VTDContextEntry *ce,
         .sid = PCI_BUILD_BDF(pci_bus_num(as->bus), as->devfn),
         .pasid = pasid,
     };
-    VTDPASIDEntry *cached = g_hash_table_lookup(s->pasid_cache, &tag);
-    int ret;
+    VTDCachedPASID *found = g_hash_table_lookup(s->pasid_cache, &tag), read;
 
-    if (cached) {
-        *pe = *cached;
-        *fpd = *fpd || (pe->val[0] & VTD_PASID_ENTRY_FPD);
-        return 0;
+    if (!found) {
+        read = (VTDCachedPASID) { };
+        read.fault = vtd_read_pasid_entry(s, ce, pasid, &read.pe, &read.fpd);
+        if (!read.fault || s->caching_mode) {
+            g_hash_table_replace(s->pasid_cache, g_memdup2(&tag, sizeof(tag)),
+                                 g_memdup2(&read, sizeof(read)));
+        }
+        found = &read;
     }
-    ret = vtd_read_pasid_entry(s, ce, pasid, pe, fpd);
-    if (!ret) {
-        g_hash_table_replace(s->pasid_cache, g_memdup2(&tag, sizeof(tag)),
-                             g_memdup2(pe, sizeof(*pe)));
-    }
-    return ret;
+    *pe = found->pe;
+    *fpd = *fpd || found->fpd;
+    return found->fault;
 }
 
 static int vtd_get_context_entry(VTDAddressSpace *as, VTDContextEntry *ce)
@@ -661,11 +745,17 @@ static int vtd_get_context_entry(VTDAddressSpace *as, VTDContextEntry *ce)
 
     if (cached->context_cache_gen == s->context_cache_gen) {
         *ce = cached->context_entry;
-        return 0;
+        return cached->fault;
     }
     ret = vtd_dev_to_context_entry(s, pci_bus_num(as->bus), as->devfn, ce);
-    if (!ret) {
+    /* reserved where device TLBs, or page requests, are not supported */
+    if (!ret && (((ce->val[0] & VTD_SM_CE_DTE) && !(s->ecap & VTD_ECAP_DT)) ||
+                 ((ce->val[0] & VTD_SM_CE_PRE) && !(s->ecap & VTD_ECAP_PRS)))) {
+        ret = -VTD_FR_SM_CONTEXT_RSVD;
+    }
+    if (!ret || s->caching_mode) {
         cached->context_entry = *ce;
+        cached->fault = ret;
         cached->context_cache_gen = s->context_cache_gen;
     }
     return ret;
@@ -717,6 +807,34 @@ bool vtd_nested_translate(VTDAddressSpace *as, hwaddr addr, bool is_write,
     return true;
 }
 
+/*
+ * A translated request is not translated again, but the context entry decides on
+ * it as on a translation request. Called with the IOMMU's lock held.
+ */
+bool vtd_nested_take_ats_request(VTDAddressSpace *as, hwaddr addr,
+                                 bool is_write)
+{
+    bool with_pasid = as->pasid != PCI_NO_PASID;
+    VTDContextEntry ce = { };
+    int ret;
+
+    ret = vtd_get_context_entry(as, &ce);
+    if (!ret && !(ce.val[0] & VTD_SM_CE_DTE) &&
+        as->iommu_state->mutant != VTD_MUTANT_IGNORE_DTE) {
+        ret = -VTD_FR_SM_DTE_CLEAR;
+    }
+    if (!ret && with_pasid && !(ce.val[0] & VTD_SM_CE_PASIDE)) {
+        ret = -VTD_FR_SM_PASIDE_CLEAR;
+    }
+    if (ret) {
+        vtd_report_fault(as->iommu_state, -ret,
+                         ce.val[0] & VTD_CONTEXT_ENTRY_FPD,
+                         PCI_BUILD_BDF(pci_bus_num(as->bus), as->devfn), addr,
+                         is_write, with_pasid, with_pasid ? as->pasid : 0);
+    }
+    return !ret;
+}
+
 static gboolean vtd_in_scope(gpointer key, gpointer value, gpointer opaque)
 {
     const VTDTag *tag = key;
@@ -725,15 +843,22 @@ static gboolean vtd_in_scope(gpointer key, gpointer value, gpointer opaque)
                                 VTD_PAGE_SHIFT_4K);
     bool first_stage = tag->pgtt != VTD_SM_PASID_ENTRY_SLT;
 
-    if (tag->did != scope->did || (tag->table && scope->leaves)) {
+    if (tag->did != scope->did && scope->mutant != VTD_MUTANT_IGNORE_DID) {
         return false;
     }
     if (scope->all_pasids) {
-        /* the pages are second-stage addresses: first stages go as a whole */
+        /*
+         * The pages are second-stage addresses: first stages go as a whole, and
+         * so do their tables, which second-stage leaves led to.
+         */
         if (first_stage) {
             return true;
         }
-    } else if (!first_stage || tag->pasid != scope->pasid) {
+    } else if (!first_stage || (tag->pasid != scope->pasid &&
+                                scope->mutant != VTD_MUTANT_IGNORE_PASID)) {
+        return false;
+    }
+    if (tag->table && scope->leaves) {
         return false;
     }
     return scope->all_pages ||
@@ -748,6 +873,12 @@ static void vtd_set_pages(VTDScope *scope, hwaddr addr, uint8_t am)
 
 static void vtd_drop(IntelIOMMUState *s, VTDScope *scope)
 {
+    scope->mutant = s->mutant;
+    if (s->mutant == VTD_MUTANT_ONE_PAGE) {
+        scope->last = scope->first;
+    } else if (s->mutant == VTD_MUTANT_LEAVES && !scope->all_pages) {
+        scope->leaves = true;
+    }
     g_hash_table_foreach_remove(s->nested_iotlb, vtd_in_scope, scope);
 }
 
@@ -759,9 +890,9 @@ void vtd_nested_iotlb_domain(IntelIOMMUState *s, uint16_t did)
 }
 
 void vtd_nested_iotlb_pages(IntelIOMMUState *s, uint16_t did, hwaddr addr,
-                            uint8_t am)
+                            uint8_t am, bool leaves)
 {
-    VTDScope scope = { .did = did, .all_pasids = true };
+    VTDScope scope = { .did = did, .all_pasids = true, .leaves = leaves };
 
     vtd_set_pages(&scope, addr, am);
     vtd_drop(s, &scope);
@@ -787,10 +918,11 @@ static gboolean vtd_pasid_in_scope(gpointer key, gpointer value,
                                    gpointer opaque)
 {
     const VTDPASIDTag *tag = key;
-    const VTDPASIDEntry *pe = value;
+    const VTDCachedPASID *cached = value;
     const VTDScope *scope = opaque;
 
-    return VTD_PE_DID(pe) == scope->did &&
+    /* what is not present has no domain of its own */
+    return (cached->fault || VTD_PE_DID(&cached->pe) == scope->did) &&
            (scope->all_pasids || tag->pasid == scope->pasid);
 }
 

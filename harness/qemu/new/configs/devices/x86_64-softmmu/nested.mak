@@ -5,6 +5,7 @@ CONFIG_VTD=y
 CONFIG_EDU=y
 CONFIG_NVME_PCI=y
 CONFIG_IGB_PCI_EXPRESS=y
+CONFIG_PCIE_PORT=y
 
 # NVMe and igb do not link without these.
 CONFIG_SPDM_SOCKET=y
