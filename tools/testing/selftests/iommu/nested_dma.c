@@ -347,6 +347,8 @@ TEST_F(edu, other_parents)
 
 	ASSERT_EQ(0, hwpt_alloc(fd, env->dev->id, env->vm.ioas,
 				IOMMU_HWPT_ALLOC_NEST_PARENT, &parent));
+	if (env->vm.ats)
+		config.flags = IOMMU_PASID_TABLE_ATS;
 	ASSERT_EQ(0, hwpt_alloc_table(fd, env->dev->id, parent, &config,
 				      &table));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));

@@ -267,7 +267,8 @@ TEST_F(ats, without_flag)
 	EXPECT_EQ(0, invalidate(v, hwpt, inv_domain(INV_IOTLB)));
 	EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
 	EXPECT_EQ(AT_A, vtd_dma(v, FIRST, GIOVA));
-	EXPECT_EQ(0, faults(env->dev, false));
+	/* The device asks all the same: that is refused, and traced */
+	EXPECT_LT(0, faults(env->dev, true));
 }
 
 /* Each PASID has to be named when the second stage changes: there is a limit */
