@@ -62,15 +62,6 @@ static bool group_has_kernel_dma(struct iommu_group *group)
 	return group->owner_cnt && !group->owner;
 }
 
-static int dev_attach(struct iommu_domain *domain, struct device *dev)
-{
-	int rc = domain->ops->attach_dev(domain, dev);
-
-	if (!rc)
-		iommu_pasid_table_moved(domain, dev);
-	return rc;
-}
-
 /* Take PASIDs below @end off the device */
 static void dev_block_pasids(struct iommu_group *group, struct device *dev,
 			     unsigned long end)
@@ -96,7 +87,7 @@ static void dev_block(struct iommu_group *group, struct device *dev,
 	int rc;
 
 	dev_block_pasids(group, dev, pasid_end);
-	rc = dev_attach(group->blocking_domain, dev);
+	rc = iommu_attach_domain(group->blocking_domain, dev);
 	if (rc)
 		dev_err_ratelimited(dev, "IOMMU cannot block its DMA: %d\n", rc);
 	if (ops->quiesce_dev)
@@ -139,7 +130,7 @@ static int dev_attach_all(struct iommu_group *group, struct device *dev)
 	int rc = 0;
 
 	if (group->domain != group->blocking_domain)
-		rc = dev_attach(group->domain, dev);
+		rc = iommu_attach_domain(group->domain, dev);
 	if (!rc)
 		rc = dev_attach_pasids(group, dev, &pasid);
 	if (rc)
@@ -198,7 +189,7 @@ void iommu_group_unpark(struct iommu_group *group)
 int iommu_attach_parked(struct iommu_domain *domain, struct device *dev)
 {
 	if (!iommu_dev_is_parked(dev))
-		return domain->ops->attach_dev(domain, dev);
+		return iommu_attach_domain(domain, dev);
 	if (iommu_domain_is_pasid_table(domain))
 		return iommu_check_pasid_table(domain, dev);
 	return 0;
