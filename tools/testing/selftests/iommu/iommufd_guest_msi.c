@@ -658,7 +658,7 @@ static int race_replace(void *data, unsigned int i)
 }
 
 /* Bindings come and go while their devices move between the parents */
-TEST_F(guest_msi, race)
+TEST_F_TIMEOUT(guest_msi, race, 120)
 {
 	struct racer racers[] = {
 		{ race_bind, "bindings" },
@@ -671,7 +671,8 @@ TEST_F(guest_msi, race)
 	memcpy(race.stdev_id, self->stdev_id, sizeof(race.stdev_id));
 	memcpy(race.dev_id, self->dev_id, sizeof(race.dev_id));
 	memcpy(race.parent_id, self->parent_id, sizeof(race.parent_id));
-	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), &race, 2));
+	ASSERT_EQ(0, racers_run_for(racers, ARRAY_SIZE(racers), &race, 2,
+				    race.done, ARRAY_SIZE(race.done), 10));
 	ASSERT_LT(10, race.done[0]);
 	ASSERT_LT(10, race.done[1]);
 

@@ -873,7 +873,7 @@ static int race_fault(void *data, unsigned int i)
 			    race_none);
 }
 
-TEST_F(pasid, race)
+TEST_F_TIMEOUT(pasid, race, 120)
 {
 	struct racer racers[] = {
 		{ race_attach, "attach" },
@@ -892,7 +892,8 @@ TEST_F(pasid, race)
 
 	ASSERT_EQ(0, paging_alloc(self->fd, self->dev_id[0], self->ioas_id, 0,
 				  &race.plain_id));
-	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), &race, 3));
+	ASSERT_EQ(0, racers_run_for(racers, ARRAY_SIZE(racers), &race, 3,
+				    race.done, ARRAY_SIZE(race.done), 10));
 	for (i = 0; i < ARRAY_SIZE(race.done); i++)
 		ASSERT_LT(10, race.done[i]);
 

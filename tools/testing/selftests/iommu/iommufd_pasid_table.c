@@ -1411,7 +1411,7 @@ static int race_invalidate(void *data, unsigned int i)
 }
 
 /* Tables come and go while devices move between them */
-TEST_F(pasid_table, race)
+TEST_F_TIMEOUT(pasid_table, race, 120)
 {
 	struct racer racers[] = {
 		{ race_alloc, "tables" },
@@ -1433,7 +1433,8 @@ TEST_F(pasid_table, race)
 		ASSERT_EQ(0, table_alloc(self->fd, self->dev_id[0],
 					 self->parent_id[0], &translate,
 					 sizeof(translate), &race.table_id[i]));
-	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), &race, 3));
+	ASSERT_EQ(0, racers_run_for(racers, ARRAY_SIZE(racers), &race, 3,
+				    race.done, ARRAY_SIZE(race.done), 10));
 	for (i = 0; i < ARRAY_SIZE(race.done); i++)
 		ASSERT_LT(10, race.done[i]);
 

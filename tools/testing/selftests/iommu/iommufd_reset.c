@@ -193,7 +193,7 @@ TEST_F(reset, table)
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
 	ASSERT_TRUE(silent(self, self->table_id));
 	/* All PASIDs are the guest's, also while the table is not in use */
-	ASSERT_EQ(EBUSY, pasid_attach(self, PASID, self->pasid_id[0]));
+	ASSERT_EQ(EINVAL, pasid_attach(self, PASID, self->pasid_id[0]));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
 	ASSERT_TRUE(works(self, self->table_id, 0));
 
@@ -201,7 +201,7 @@ TEST_F(reset, table)
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_SLEEP, 0));
 	ASSERT_EQ(0, replace(self->fd, self->stdev_id, self->rid_id[0]));
 	ASSERT_EQ(0, pasid_attach(self, PASID, self->pasid_id[0]));
-	ASSERT_EQ(EBUSY, replace(self->fd, self->stdev_id, self->table_id));
+	ASSERT_EQ(EINVAL, replace(self->fd, self->stdev_id, self->table_id));
 	ASSERT_EQ(0, pasid_detach(self, PASID));
 	ASSERT_EQ(0, replace(self->fd, self->stdev_id, self->table_id));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_WAKE, 0));

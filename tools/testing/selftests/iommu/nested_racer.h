@@ -14,6 +14,8 @@
 
 /* What each of them has to get to */
 #define RACER_ROUNDS	10
+/* How many seconds more they get for it */
+#define RACER_PATIENCE	60
 
 #define READ_SHARED(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_SHARED(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
@@ -32,8 +34,13 @@ static inline void *racer_main(void *arg)
 {
 	struct racer *racer = arg;
 
-	while (!READ_SHARED(*racer->stop) && !racer->error)
-		racer->error = racer->round(racer->data, racer->rounds++);
+	int error = 0;
+
+	while (!READ_SHARED(*racer->stop) && !error) {
+		error = racer->round(racer->data, racer->rounds);
+		WRITE_SHARED(racer->error, error);
+		WRITE_SHARED(racer->rounds, racer->rounds + 1);
+	}
 	return NULL;
 }
 
@@ -101,10 +108,39 @@ static inline int racers_end(struct racer *racers, unsigned int nr, bool *stop)
 	return rc;
 }
 
-/* Let them run for some time */
-static inline int racers_run(struct racer *racers, unsigned int nr, void *data,
-			     unsigned int seconds)
+static inline bool racers_got_somewhere(const struct racer *racers,
+					unsigned int nr)
 {
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (READ_SHARED(racers[i].rounds) < RACER_ROUNDS &&
+		    !READ_SHARED(racers[i].error))
+			return false;
+	return true;
+}
+
+static inline bool counts_above(const unsigned int *counts, unsigned int nr,
+				unsigned int least)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (READ_SHARED(counts[i]) <= least)
+			return false;
+	return true;
+}
+
+/*
+ * Let them run for some time, and on a machine with much to do until each got
+ * somewhere and all @counts are above @least, or one of them fails.
+ */
+static inline int racers_run_for(struct racer *racers, unsigned int nr,
+				 void *data, unsigned int seconds,
+				 const unsigned int *counts,
+				 unsigned int nr_counts, unsigned int least)
+{
+	unsigned int i, tries = RACER_PATIENCE;
 	bool stop = false;
 	int rc;
 
@@ -112,7 +148,20 @@ static inline int racers_run(struct racer *racers, unsigned int nr, void *data,
 	if (rc)
 		return rc;
 	sleep(seconds);
+	while (tries-- && (!racers_got_somewhere(racers, nr) ||
+			   !counts_above(counts, nr_counts, least))) {
+		for (i = 0; i < nr; i++)
+			if (READ_SHARED(racers[i].error))
+				return racers_end(racers, nr, &stop);
+		sleep(1);
+	}
 	return racers_end(racers, nr, &stop);
+}
+
+static inline int racers_run(struct racer *racers, unsigned int nr, void *data,
+			     unsigned int seconds)
+{
+	return racers_run_for(racers, nr, data, seconds, NULL, 0, 0);
 }
 
 #endif
