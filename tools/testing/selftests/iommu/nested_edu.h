@@ -41,12 +41,16 @@ static inline int edu_open(struct edu *edu, unsigned int nth)
 	return vfio_open(&edu->dev, EDU_VENDOR, EDU_DEVICE, nth);
 }
 
-/* The device takes 100 ms for each DMA */
+/* The device takes 100 ms for each DMA, or no time where it was told so */
 static inline int edu_wait(struct edu *edu)
 {
-	int tries = 5000;
+	int tries = 5000, quick = 200;
 
 	while (vfio_read64(&edu->dev, EDU_CMD) & EDU_CMD_START) {
+		if (quick) {
+			quick--;
+			continue;
+		}
 		if (!tries--)
 			return -ETIMEDOUT;
 		usleep(1000);

@@ -20,7 +20,7 @@
 
 #include "../kselftest_harness.h"
 
-#define DEFAULT_SEQUENCES	500
+#define DEFAULT_SEQUENCES	200
 #define STEPS			24
 /* DMAs that fill TLBs between two changes */
 #define WARM_DMAS		4
@@ -60,8 +60,6 @@ FIXTURE_VARIANT_ADD(sequence, reset)
 	.seed = 1000000,
 };
 
-typedef struct _test_data_sequence run_t;
-
 static unsigned long number(const char *name, unsigned long otherwise)
 {
 	const char *value = getenv(name);
@@ -70,7 +68,7 @@ static unsigned long number(const char *name, unsigned long otherwise)
 }
 
 /* xorshift64*: the same numbers everywhere */
-static unsigned int pick(run_t *self, unsigned int below)
+static unsigned int pick(struct _test_data_sequence *self, unsigned int below)
 {
 	self->random ^= self->random >> 12;
 	self->random ^= self->random << 25;
@@ -78,8 +76,8 @@ static unsigned int pick(run_t *self, unsigned int below)
 	return (self->random * 0x2545f4914f6cdd1dULL >> 33) % below;
 }
 
-__attribute__((format(printf, 2, 3)))
-static void note(run_t *self, const char *format, ...)
+static void __printf(2, 3)
+note(struct _test_data_sequence *self, const char *format, ...)
 {
 	struct history *h = &self->history;
 	va_list args;
@@ -240,8 +238,8 @@ static const char *lacking(struct seq *s)
 	return lacks;
 }
 
-static bool dma(run_t *self, unsigned int dev, unsigned int source,
-		unsigned int addr)
+static bool dma(struct _test_data_sequence *self, unsigned int dev,
+		unsigned int source, unsigned int addr)
 {
 	struct seq *s = &self->s;
 	int expected, reached;
@@ -259,7 +257,7 @@ static bool dma(run_t *self, unsigned int dev, unsigned int source,
 }
 
 /* Fill TLBs: half of the DMAs go where there is something */
-static bool warm(run_t *self)
+static bool warm(struct _test_data_sequence *self)
 {
 	unsigned int i, tries, dev = 0, source = 0, addr = 0;
 
@@ -278,7 +276,7 @@ static bool warm(run_t *self)
 }
 
 /* Every address of one device, by every source */
-static bool check_device(run_t *self, unsigned int dev)
+static bool check_device(struct _test_data_sequence *self, unsigned int dev)
 {
 	unsigned int source, addr;
 
@@ -290,7 +288,7 @@ static bool check_device(run_t *self, unsigned int dev)
 }
 
 /* Whatever may lead to a slot, by every source */
-static bool check_slot(run_t *self, unsigned int slot)
+static bool check_slot(struct _test_data_sequence *self, unsigned int slot)
 {
 	unsigned int dev, source, giova;
 
@@ -305,7 +303,7 @@ static bool check_slot(run_t *self, unsigned int slot)
 	return true;
 }
 
-static bool expect(run_t *self, int expected, int rc)
+static bool expect(struct _test_data_sequence *self, int expected, int rc)
 {
 	if (rc == expected)
 		return true;
@@ -314,7 +312,7 @@ static bool expect(run_t *self, int expected, int rc)
 }
 
 /* Map a slot that has nothing, or unmap it */
-static bool change_slot(run_t *self)
+static bool change_slot(struct _test_data_sequence *self)
 {
 	unsigned int space = pick(self, SPACES), slot = pick(self, SLOTS);
 	unsigned int page = pick(self, PAGES);
@@ -346,14 +344,14 @@ static bool has_pasids(const struct seq_dev *d)
 	return false;
 }
 
-static bool attach(run_t *self)
+static bool attach(struct _test_data_sequence *self)
 {
 	unsigned int dev = pick(self, DEVS);
 	enum target target = pick(self, TARGETS + 1);
 	struct seq_dev *d = &self->s.dev[dev];
 	int rc, expected = 0;
 
-	note(self, "device %u: attach to %u", dev, target);
+	note(self, "device %u: RID to %u", dev, target);
 	if (target == DETACHED) {
 		rc = vfio_detach(&d->edu.dev);
 	} else {
@@ -367,7 +365,7 @@ static bool attach(run_t *self)
 	return expect(self, expected, rc) && check_device(self, dev);
 }
 
-static bool attach_pasid(run_t *self)
+static bool attach_pasid(struct _test_data_sequence *self)
 {
 	unsigned int dev = pick(self, DEVS);
 	unsigned int source = 1 + pick(self, SOURCES - 1);
@@ -404,7 +402,7 @@ static bool attach_pasid(run_t *self)
 	return expect(self, expected, rc) && check_device(self, dev);
 }
 
-static bool invalidate(run_t *self, enum target target,
+static bool invalidate(struct _test_data_sequence *self, enum target target,
 		       struct iommu_hwpt_pasid_table_invalidate req)
 {
 	struct vm *vm = &self->s.vm;
@@ -413,7 +411,7 @@ static bool invalidate(run_t *self, enum target target,
 }
 
 /* Make a gIOVA lead elsewhere, and have its page or everything invalidated */
-static bool change_page(run_t *self)
+static bool change_page(struct _test_data_sequence *self)
 {
 	unsigned int i = pick(self, S1_TABLES), giova = pick(self, SLOTS);
 	bool page = pick(self, 2);
@@ -437,7 +435,7 @@ static bool change_page(run_t *self)
 	return check_device(self, 0) && check_device(self, 1);
 }
 
-static bool change_entry(run_t *self)
+static bool change_entry(struct _test_data_sequence *self)
 {
 	unsigned int i = pick(self, GUEST_TABLES);
 	unsigned int source = pick(self, self->s.sources);
@@ -449,14 +447,14 @@ static bool change_entry(run_t *self)
 	t->s1[source] = s1;
 	write_entry(t, &self->s, source);
 	for (target = TABLE; target < TABLE_ABORT; target++)
-		if ((target == TABLE_OTHER) == i &&
+		if (i == (target == TABLE_OTHER ? 1 : 0) &&
 		    !invalidate(self, target, inv_domain(INV_ALL)))
 			return false;
 	return check_device(self, 0) && check_device(self, 1);
 }
 
 /* All that is attached goes */
-static bool reopen(run_t *self)
+static bool reopen(struct _test_data_sequence *self)
 {
 	unsigned int dev = pick(self, DEVS);
 
@@ -467,13 +465,13 @@ static bool reopen(run_t *self)
 }
 
 /* What is attached stays attached */
-static bool reset(run_t *self)
+static bool reset(struct _test_data_sequence *self)
 {
 	unsigned int dev = pick(self, DEVS);
 	struct seq_dev *d = &self->s.dev[dev];
 	int rc;
 
-	note(self, "device %u: reset", dev);
+	note(self, "device %u: FLR", dev);
 	rc = call(d->edu.dev.fd, VFIO_DEVICE_RESET, NULL);
 	d->asleep = false;
 	return expect(self, 0, rc ?: vfio_enable(&d->edu.dev)) &&
@@ -481,7 +479,7 @@ static bool reset(run_t *self)
 }
 
 /* The other device goes on meanwhile, and its owner changes things for both */
-static bool power(run_t *self)
+static bool power(struct _test_data_sequence *self)
 {
 	unsigned int dev = pick(self, DEVS);
 	struct seq_dev *d = &self->s.dev[dev];
@@ -519,7 +517,7 @@ static void *remove_device(void *name)
 }
 
 /* Take the device away and bring it back, for VFIO again */
-static bool replug(run_t *self)
+static bool replug(struct _test_data_sequence *self)
 {
 	unsigned int dev = pick(self, DEVS);
 	struct vfio_dev *vdev = &self->s.dev[dev].edu.dev;
@@ -548,7 +546,7 @@ static bool replug(run_t *self)
 	       check_device(self, dev);
 }
 
-static bool disturb(run_t *self)
+static bool disturb(struct _test_data_sequence *self)
 {
 	unsigned int what = pick(self, 8);
 
@@ -557,7 +555,7 @@ static bool disturb(run_t *self)
 	return what < 7 ? reset(self) : replug(self);
 }
 
-static bool step(run_t *self)
+static bool step(struct _test_data_sequence *self)
 {
 	unsigned int what = pick(self, self->resets ? 20 : 16);
 	bool ok;
@@ -580,7 +578,7 @@ static bool step(run_t *self)
 }
 
 /* The slots of the spaces and gIOVAs that most steps need */
-static bool fill(run_t *self)
+static bool fill(struct _test_data_sequence *self)
 {
 	unsigned int i;
 
@@ -590,7 +588,7 @@ static bool fill(run_t *self)
 	return true;
 }
 
-static bool run_sequence(run_t *self, unsigned long seed)
+static bool run_sequence(struct _test_data_sequence *self, unsigned long seed)
 {
 	unsigned int i;
 	bool ok;

@@ -23,7 +23,7 @@
 #define S1_TABLES	2
 
 /* What is taken of the guest's memory: tables only */
-#define TABLE_MEMORY	(1ULL << 20)
+#define TABLE_MEMORY	0x100000ULL
 #define SLOT_BASE	(VM_GPA + 2 * VM_SIZE)
 #define GIOVA_BASE	0x5a012340000ULL
 /* A DMA goes to a slot's IOVA, or to a gIOVA */
@@ -43,6 +43,7 @@ enum target {
 	TARGETS,
 	DETACHED = TARGETS,
 };
+
 #define HOST_TARGETS	TABLE
 #define GUEST_TABLES	2
 
