@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 
+#include "nested_faults.h"
 #include "nested_sequence.h"
 
 #include "../kselftest_harness.h"
@@ -494,18 +495,6 @@ static bool power(struct _test_data_sequence *self)
 	       check_device(self, 1);
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
 /* Returns when nobody has the device any more */
 static void *remove_device(void *name)
 {
@@ -513,7 +502,7 @@ static void *remove_device(void *name)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove",
 		 (const char *)name);
-	return (void *)(intptr_t)write_file(path, "1");
+	return (void *)(intptr_t)faults_write(path, "1", 0);
 }
 
 /* Take the device away and bring it back, for VFIO again */
@@ -537,11 +526,11 @@ static bool replug(struct _test_data_sequence *self)
 	if (!expect(self, 0, rc) || !check_device(self, !dev))
 		return false;
 
-	rc = write_file("/sys/bus/pci/rescan", "1");
+	rc = faults_write("/sys/bus/pci/rescan", "1", 0);
 	snprintf(path, sizeof(path),
 		 "/sys/bus/pci/devices/%s/driver_override", name);
-	rc = rc ?: write_file(path, "vfio-pci");
-	rc = rc ?: write_file("/sys/bus/pci/drivers_probe", name);
+	rc = rc ?: faults_write(path, "vfio-pci", 0);
+	rc = rc ?: faults_write("/sys/bus/pci/drivers_probe", name, 0);
 	return expect(self, 0, rc ?: seq_open(&self->s, dev)) &&
 	       check_device(self, dev);
 }
