@@ -80,6 +80,8 @@ machine() {
 		vtd ,device-iotlb=on ,ats=on ;;
 	vtd-quick)	# the same with DMA that takes no time
 		vtd ,device-iotlb=on ,ats=on,dma-ms=0 ;;
+	vtd-restless)	# ... that are reset and sleep; what they do not answer times out
+		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on,dma-ms=0 ;;
 	vtd-late)	# invalidations take a while
 		vtd ,device-iotlb=on,x-late-us=100 ,ats=on ;;
 	vtd-away)	# devices that are reset, sleep and leave, the second behind a port;
