@@ -298,11 +298,15 @@ TEST_F_TIMEOUT(event, storm, 60)
 
 TEST_F(event, nothing_to_read)
 {
+	static const int modes[] = { 0, O_NONBLOCK };
 	struct event event;
+	unsigned int i;
 
-	ASSERT_EQ(0, fcntl(self->events, F_SETFL, O_NONBLOCK));
-	EXPECT_EQ(0, read(self->events, &event, sizeof(event)));
-	EXPECT_FALSE(event_pending(self->events, 0));
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		ASSERT_EQ(0, fcntl(self->events, F_SETFL, modes[i]));
+		EXPECT_EQ(0, read(self->events, &event, sizeof(event)));
+		EXPECT_FALSE(event_pending(self->events, 0));
+	}
 }
 
 struct reader {
@@ -315,13 +319,16 @@ struct reader {
 static void *read_one(void *arg)
 {
 	struct reader *reader = arg;
+	struct pollfd pollfd = { .fd = reader->fd, .events = POLLIN };
 
+	poll(&pollfd, 1, -1);
 	reader->len = read(reader->fd, &reader->event, sizeof(reader->event));
 	__atomic_store_n(&reader->ended, true, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 
-TEST_F(event, blocking_read)
+/* read() does not wait, poll() does */
+TEST_F(event, poll_waits)
 {
 	struct reader reader = { .fd = self->events };
 	struct env *env = &self->env;
