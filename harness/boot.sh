@@ -5,14 +5,17 @@
 . "$harness/machines.sh"
 run_limit=1500	# seconds; a run under KASAN on a slow host takes many minutes
 
-# The fields of a line of the table "runs": name, suite, kernel, machine, command line
-run_field() {
-	awk -F '|' -v name="$1" -v field="$2" '
+# table_field TABLE NAME FIELD: of the line of a table of this folder that starts with NAME
+table_field() {
+	awk -F '|' -v name="$2" -v field="$3" '
 		{ for (i = 1; i <= NF; i++) gsub(/^[ \t]+|[ \t]+$/, "", $i) }
 		$1 == name { print $field; found = 1 }
-		END { exit !found }' "$harness/runs" ||
-		die "no run '$1' in harness/runs"
+		END { exit !found }' "$harness/$1" ||
+		die "no '$2' in harness/$1"
 }
+
+# The fields of a line of the table "runs": name, suite, kernel, machine, command line
+run_field() { table_field runs "$@"; }
 
 # The names of a suite's runs.
 suite_runs() {
