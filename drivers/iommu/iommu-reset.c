@@ -203,11 +203,12 @@ static struct iommu_group *group_get_locked(struct device *dev)
 	if (!group)
 		return NULL;
 	mutex_lock(&group->mutex);
-	if (dev->iommu_group == group && dev->iommu && dev->iommu->iommu_dev)
-		return group;
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
-	return NULL;
+	if (dev->iommu_group != group || !dev->iommu || !dev->iommu->iommu_dev) {
+		mutex_unlock(&group->mutex);
+		iommu_group_put(group);
+		return NULL;
+	}
+	return group;
 }
 
 static void group_put_locked(struct iommu_group *group)
