@@ -24,9 +24,14 @@ vtd() {
 	binary=$(product qemu-vtd "$harness/qemu-vtd") || exit
 	console=ttyS0
 	append=no_timer_check	# which fails on a host with much to do
-	iommu=intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-nested=on$1${mutant:+,x-mutant=$mutant}
-	qemu=("$binary" -M q35 -cpu max -vga none -device "$iommu")
+	iommu=intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on,x-nested=on
+	qemu=("$binary" -M q35 -cpu max -vga none -device "$iommu$1${mutant:+,x-mutant=$mutant}")
 	edu=,pasid=on,dma-ms=10$2
+}
+
+# second OPTIONS: after vtd, another IOMMU for the first edu
+second() {
+	qemu+=(-device "$iommu,x-slots=0x10,$1")
 }
 
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.
@@ -87,13 +92,24 @@ machine() {
 	vtd-away)	# devices that are reset, sleep and leave, the second behind a port;
 			# an invalidation that they do not answer times out
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on
-		qemu+=(-device "pcie-root-port,id=port,addr=8,chassis=1,slot=1")
-		edu_at[1]=bus=port ;;
+		qemu+=(-device "pcie-root-port,id=rp,addr=8,chassis=1,slot=1")
+		edu_at[1]=bus=rp ;;
+	vtd-deaf)	# the first device never answers an invalidation in time
+		vtd ,device-iotlb=on,x-ats-timeout-ms=20 ,ats=on,flr=on,dma-ms=0
+		edu_at[0]+=,x-ats-late=on ;;
 	vtd-cm)	# what is not present is cached, too
 		vtd ,device-iotlb=on,caching-mode=on ,ats=on ;;
 	vtd-group)	# two functions of one device that are not isolated from each other
-		vtd ,device-iotlb=on ,ats=on
+		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on
 		edu_at=("addr=4.0,multifunction=on" addr=4.1) ;;
+	vtd-narrow)	# the first edu is behind an IOMMU of fewer second-stage levels; the
+			# other one has no tables of as few
+		vtd ,aw-bits=57,x-cap-off=0x600 ""
+		second aw-bits=48 ;;
+	vtd-mixed)	# ... behind one whose walks do not snoop, without huge pages and snoop
+			# control
+		vtd "" ""
+		second x-cap-off=0xc00000000,x-ecap-off=0x1000000000081 ;;
 	vtd-count)	# with one CPU whose clock counts its instructions
 		vtd "" ""
 		cpus=1

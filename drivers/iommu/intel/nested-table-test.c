@@ -9,6 +9,7 @@
 #include "nested-table.h"
 
 /* Capabilities, 10.4.2 and 10.4.3 */
+#define HW_CAP_SAGAW(agaw)	BIT_ULL(8 + (agaw))
 #define HW_CAP_SLLPS_2M		BIT_ULL(34)
 #define HW_ECAP_SC		BIT_ULL(7)
 #define HW_ECAP_NEST		BIT_ULL(26)
@@ -32,6 +33,7 @@ struct table_test {
 static void test_reset(struct table_test *tt)
 {
 	memset(tt, 0, sizeof(*tt));
+	tt->iommu.cap = HW_CAP_SAGAW(1) | HW_CAP_SAGAW(2);
 	tt->iommu.ecap = HW_ECAP_SC | HW_ECAP_NEST | HW_ECAP_SMTS |
 			 HW_ECAP_SLADS | HW_ECAP_SMPWC | HW_ECAP_RPS;
 	tt->iommu.agaw = 2;
@@ -117,9 +119,13 @@ static void nested_test_parent(struct kunit *test)
 	tt->parent.agaw = 3;
 	KUNIT_EXPECT_EQ(test, test_check(tt), -EINVAL);
 	tt->iommu.agaw = 3;
+	tt->iommu.cap |= HW_CAP_SAGAW(3);
 	KUNIT_EXPECT_EQ(test, test_check(tt), 0);
+	/* Fewer levels are a feature of their own */
 	tt->parent.agaw = 1;
 	KUNIT_EXPECT_EQ(test, test_check(tt), 0);
+	tt->iommu.cap &= ~HW_CAP_SAGAW(1);
+	KUNIT_EXPECT_EQ(test, test_check(tt), -EINVAL);
 
 	test_reset(tt);
 	tt->iommu.ecap &= ~HW_ECAP_SC;
@@ -197,7 +203,7 @@ static void nested_test_format(struct kunit *test)
 		tt->iommu.ecap |= HW_ECAP_SMPWC;
 		tt->parent.iommu_superpage = 1;
 		KUNIT_EXPECT_EQ(test, test_fits(tt), -EINVAL);
-		tt->iommu.cap = HW_CAP_SLLPS_2M;
+		tt->iommu.cap |= HW_CAP_SLLPS_2M;
 		KUNIT_EXPECT_EQ(test, test_fits(tt), 0);
 		tt->parent.agaw = 3;
 		KUNIT_EXPECT_EQ(test, test_fits(tt), -EINVAL);

@@ -47,11 +47,7 @@ static int intel_nested_check(struct iommu_domain *domain, struct device *dev,
 	if (!nested_supported(iommu) || !info->pasid_table)
 		return -EOPNOTSUPP;
 	/* The second stage goes into the entries as it is */
-	if (iommu->agaw < parent->agaw)
-		return -EINVAL;
-	if (parent->iommu_coherency && !ecap_smpwc(iommu->ecap))
-		return -EINVAL;
-	if (parent->iommu_superpage > fls(cap_super_page_val(iommu->cap)))
+	if (!domain_format_fits(parent, iommu))
 		return -EINVAL;
 	if (parent->force_snooping && !ecap_sc_support(iommu->ecap))
 		return -EINVAL;

@@ -4,9 +4,10 @@
  *
  * The hardware gives up waiting for such a function after a while, and aborts the
  * waits of all who use the invalidation queue at that moment. The function is
- * marked then. Nothing is sent to it until a reset: what is submitted for it has a
- * descriptor without effect in the place of the invalidation. The core is told,
- * and blocks the device.
+ * marked then, and its context entry lets nothing through any more that its TLB has
+ * translated. Nothing is sent to it until a reset: what is submitted for it has an
+ * invalidation of the context cache in the place of that of the TLB. The core is
+ * told, and blocks the device.
  */
 #include <linux/iommu-reset.h>
 #include <linux/pci.h>
@@ -46,12 +47,29 @@ static struct device_domain_info *find_info(struct intel_iommu *iommu, u16 sid)
 	return node ? rb_entry(node, struct device_domain_info, node) : NULL;
 }
 
+/*
+ * Block what the function has translated by its TLB. That takes effect when the
+ * context cache is flushed, for which qi_submit_sync() cares before the submission
+ * that was not answered ends. In legacy mode the same bit is a part of TT.
+ */
+static void context_clear_dte(struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+	struct context_entry *context;
+
+	context = iommu_context_addr(iommu, info->bus, info->devfn, false);
+	if (!context)
+		return;
+	clear_bit(__ffs(CONTEXT_SM_DTE), (unsigned long *)&context->lo);
+	__iommu_flush_cache(iommu, context, sizeof(*context));
+}
+
 /**
  * intel_dev_tlb_lost() - A function did not answer an invalidation of its TLB
  * @iommu: IOMMU that waited for it
  * @sid: Function; it may have left meanwhile
  *
- * Any context.
+ * Any context; takes no lock under which invalidations are submitted.
  */
 void intel_dev_tlb_lost(struct intel_iommu *iommu, u16 sid)
 {
@@ -64,6 +82,7 @@ void intel_dev_tlb_lost(struct intel_iommu *iommu, u16 sid)
 	if (info && !info->dev_tlb_lost) {
 		info->dev_tlb_lost = true;
 		WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost + 1);
+		context_clear_dte(info);
 		iommu_device_lost(info->dev);
 	}
 	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
@@ -92,18 +111,64 @@ bool intel_dev_tlb_is_lost(struct intel_iommu *iommu, u16 sid)
 /**
  * intel_dev_tlb_found() - A function can be sent invalidations again
  * @info: Function, which was reset or is released
+ *
+ * Return: true if it was lost.
  */
-void intel_dev_tlb_found(struct device_domain_info *info)
+bool intel_dev_tlb_found(struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+	unsigned long flags;
+	bool lost;
+
+	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	lost = info->dev_tlb_lost;
+	if (lost) {
+		info->dev_tlb_lost = false;
+		WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost - 1);
+	}
+	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+	return lost;
+}
+
+/**
+ * intel_context_set_lo() - Write the word of a context entry that has DTE
+ * @info: Device of the entry, in scalable mode
+ * @context: Entry
+ * @lo: The word; without DTE if the device is lost, until it is found
+ *
+ * The caller flushes the context cache.
+ */
+void intel_context_set_lo(struct device_domain_info *info,
+			  struct context_entry *context, u64 lo)
 {
 	struct intel_iommu *iommu = info->iommu;
 	unsigned long flags;
 
 	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
-	if (info->dev_tlb_lost) {
-		info->dev_tlb_lost = false;
-		WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost - 1);
-	}
+	info->dte = lo & CONTEXT_SM_DTE;
+	if (info->dev_tlb_lost)
+		lo &= ~CONTEXT_SM_DTE;
+	WRITE_ONCE(context->lo, lo);
+	__iommu_flush_cache(iommu, context, sizeof(*context));
 	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+}
+
+/* In legacy mode the entry is made anew when something is attached */
+static void context_restore_dte(struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+	struct context_entry *context;
+
+	if (!sm_supported(iommu) || !info->dte)
+		return;
+	spin_lock(&iommu->lock);
+	context = iommu_context_addr(iommu, info->bus, info->devfn, false);
+	if (context)
+		intel_context_set_lo(info, context,
+				     READ_ONCE(context->lo) | CONTEXT_SM_DTE);
+	spin_unlock(&iommu->lock);
+	iommu->flush.flush_context(iommu, 0, PCI_DEVID(info->bus, info->devfn),
+				   DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
 }
 
 /* ATS is on again before anything is attached: ats_enabled is what the device has */
@@ -130,6 +195,7 @@ int intel_iommu_resume_dev(struct device *dev)
 		info->ats_enabled = 1;
 		info->ats_quiesced = false;
 	}
-	intel_dev_tlb_found(info);
+	if (intel_dev_tlb_found(info))
+		context_restore_dte(info);
 	return 0;
 }

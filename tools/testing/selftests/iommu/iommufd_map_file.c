@@ -984,13 +984,25 @@ static int one_small_page(int memfd)
 	return shmem_huge("always");
 }
 
+FIXTURE(punched)
+{
+};
+
+FIXTURE_SETUP(punched)
+{
+}
+
+FIXTURE_TEARDOWN(punched)
+{
+}
+
 /*
  * A page is punched out of a file while what begins with it is mapped: a huge page
  * may take its place, and the places in front of it. Each pin is given back. What
  * is mapped is not compared with the file: a hole takes all of a huge page that has
  * not been written to.
  */
-TEST(map_file_punched)
+TEST_F_TIMEOUT(punched, map_file, 240)
 {
 	__u32 ioas_id, stdev_id, dev_id, hwpt_id;
 	size_t length = 64 * PAGE_SIZE;

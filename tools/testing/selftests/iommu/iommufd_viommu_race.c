@@ -35,7 +35,7 @@ enum {
 	NR_DONE,
 };
 
-static unsigned long done[NR_DONE];
+static unsigned int done[NR_DONE];
 
 static void count(unsigned int what)
 {
@@ -284,7 +284,8 @@ TEST_F_TIMEOUT(viommu_race, all, 120)
 	unsigned int i;
 	int fd = race->env.fd;
 
-	ASSERT_EQ(0, racers_run(racers, ARRAY_SIZE(racers), race, SECONDS));
+	ASSERT_EQ(0, racers_run_for(racers, ARRAY_SIZE(racers), race, SECONDS,
+				    done, ARRAY_SIZE(done), 0));
 	for (i = 0; i < NR_DONE; i++)
 		EXPECT_LT(0, done[i])
 		{

@@ -28,10 +28,8 @@
 #define EVT_CLASS_IN		2
 
 /* Long enough for the driver's thread, and to trust that there is nothing */
-#define EVENT_LATE_MS		2000
+#define EVENT_LATE_MS		20000
 #define EVENT_NEVER_MS		60
-/* Some events of one access may come long after the first */
-#define EVENT_QUIET_MS		300
 
 struct event {
 	struct iommufd_vevent_header header;
@@ -65,15 +63,6 @@ static inline __u8 event_id(const struct event *event)
 static inline __u32 event_sid(const struct event *event)
 {
 	return event_word(event, 0) >> 32;
-}
-
-/* Drop what is there */
-static inline void event_drain(int fd)
-{
-	struct event event;
-
-	while (event_next(fd, &event, EVENT_QUIET_MS))
-		;
 }
 
 #endif

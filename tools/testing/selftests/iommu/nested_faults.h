@@ -66,7 +66,7 @@ static inline unsigned int faults_now(const struct vfio_dev *dev, __u64 first,
 static inline unsigned int faults_at(const struct vfio_dev *dev, __u64 first,
 				     __u64 last, bool some)
 {
-	unsigned int count, tries = some ? 200 : 4;
+	unsigned int count, tries = some ? 2000 : 4;
 
 	do {
 		count = faults_now(dev, first, last);

@@ -15,6 +15,7 @@
 #define SIZE		(PAGES * 4096ULL)
 #define MIN_READS	100
 #define MIN_CHANGES	100
+#define MIN_DMAS	30
 #define SECONDS		2	/* at least this long */
 #define MAX_SECONDS	60	/* give up on the above */
 
@@ -242,10 +243,11 @@ FIXTURE_TEARDOWN(edu)
 	env_exit(&self->t.env);
 }
 
-TEST_F(edu, abort)
+TEST_F_TIMEOUT(edu, abort, 90)
 {
 	struct traffic *t = &self->t;
 	struct probe *probe = &t->env.probe;
+	time_t end = time(NULL) + MAX_SECONDS;
 	enum place place;
 	int i, log = log_open();
 
@@ -256,13 +258,17 @@ TEST_F(edu, abort)
 	t->nr_tables = 2;
 	ASSERT_EQ(0, vfio_attach(t->env.dev, t->env.hwpt));
 	ASSERT_EQ(0, pthread_create(&t->thread, NULL, keep_changing, t));
-	for (i = 0; i < 30; i++) {
+	for (i = 0; time(NULL) < end &&
+	     (i < MIN_DMAS ||
+	      __atomic_load_n(&t->changes, __ATOMIC_RELAXED) < MIN_CHANGES);
+	     i++) {
 		place = probe_dma(probe, GIOVA);
 		EXPECT_TRUE(place == AT_A || place == NOWHERE);
 	}
 	__atomic_store_n(&t->stop, true, __ATOMIC_RELAXED);
 	pthread_join(t->thread, NULL);
 	EXPECT_EQ(0, t->error);
+	EXPECT_LE(MIN_DMAS, i);
 	EXPECT_LE(MIN_CHANGES, t->changes);
 	EXPECT_EQ(0, faults(t->env.dev, false));
 	EXPECT_EQ(0, log_events(log));

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Two functions of one device that are not isolated from each other, and so are one
+ * group: whatever is attached is attached to both. Each has a TLB of its own, and is
+ * reset, sleeps and leaves by itself. PCI does not let them use PASIDs.
+ */
+#include "nested_env.h"
+
+#include "../kselftest_harness.h"
+
+#define FUNCTIONS	2
+
+FIXTURE(group)
+{
+	struct env env;		/* the first function */
+	struct edu second;
+	struct probe probe[FUNCTIONS];
+};
+
+static int second_init(struct _test_data_group *self)
+{
+	struct env *env = &self->env;
+	struct edu *second = &self->second;
+	int rc = edu_open(second, 1);
+
+	rc = rc ?: vfio_bind(&second->dev, env->vm.iommufd);
+	rc = rc ?: vfio_attach(&second->dev, env->vm.parent);
+	rc = rc ?: probe_edu(&self->probe[1], &env->vm, second);
+	self->probe[0] = env->probe;
+	self->probe[1].a = env->probe.a;
+	self->probe[1].b = env->probe.b;
+	return rc;
+}
+
+FIXTURE_SETUP(group)
+{
+	struct env *env = &self->env;
+
+	self->second.dev.fd = -1;
+	ASSERT_EQ(0, env_init(env, false, 12));
+	ASSERT_TRUE(env->vm.ats);
+	ASSERT_EQ(0, second_init(self));
+	ASSERT_EQ(0, probe_map_apart(&env->probe));
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+}
+
+FIXTURE_TEARDOWN(group)
+{
+	vfio_close(&self->second.dev);
+	env_exit(&self->env);
+}
+
+/* Whether both reach this place at GIOVA */
+static bool both_reach(struct _test_data_group *self, enum place place)
+{
+	unsigned int i;
+
+	for (i = 0; i < FUNCTIONS; i++)
+		if (probe_dma(&self->probe[i], GIOVA) != place)
+			return false;
+	return true;
+}
+
+static int unmap_a(struct vm *vm, struct probe *probe)
+{
+	return ioas_unmap(vm->iommufd, vm->ioas, probe->a, PLACE_SIZE);
+}
+
+static int map_a(struct vm *vm, struct probe *probe)
+{
+	return ioas_map(vm->iommufd, vm->ioas, vm_ptr(vm, probe->a), probe->a,
+			PLACE_SIZE);
+}
+
+/* Changes of either stage, an entry and the table reach both */
+TEST_F(group, changes)
+{
+	struct env *env = &self->env;
+	struct probe *probe = &env->probe;
+	struct vm *vm = &env->vm;
+
+	EXPECT_TRUE(both_reach(self, AT_A));
+	probe_map(probe, &env->table, GIOVA, AT_B);
+	EXPECT_EQ(0, env_invalidate(env, inv_addr(0, 12, GIOVA, 1)));
+	EXPECT_TRUE(both_reach(self, AT_B));
+	probe_map(probe, &env->table, GIOVA, AT_A);
+	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB)));
+	EXPECT_TRUE(both_reach(self, AT_A));
+
+	pasid_table_clear(&env->pasids);
+	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_ALL)));
+	EXPECT_TRUE(both_reach(self, NOWHERE));
+	pasid_table_set(&env->pasids, &env->table);
+	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_ALL)));
+	EXPECT_TRUE(both_reach(self, AT_A));
+
+	EXPECT_EQ(0, unmap_a(vm, probe));
+	EXPECT_TRUE(both_reach(self, NOWHERE));
+	EXPECT_EQ(0, map_a(vm, probe));
+	EXPECT_TRUE(both_reach(self, AT_A));
+}
+
+/* Whoever is named, both go */
+TEST_F(group, attach)
+{
+	struct env *env = &self->env;
+	struct vfio_dev *dev[] = { env->dev, &self->second.dev };
+	unsigned int i;
+	__u32 abort;
+
+	ASSERT_EQ(0, env_config(env, IOMMU_PASID_TABLE_ABORT, &abort));
+	for (i = 0; i < 2 * FUNCTIONS; i++) {
+		EXPECT_TRUE(both_reach(self, AT_A));
+		EXPECT_EQ(0, vfio_attach(dev[i % FUNCTIONS], abort));
+		EXPECT_TRUE(both_reach(self, NOWHERE));
+		EXPECT_EQ(0, vfio_attach(dev[i % FUNCTIONS], env->vm.parent));
+		EXPECT_TRUE(both_reach(self, NOWHERE));
+		EXPECT_EQ(AT_A, probe_dma(&self->probe[0], env->probe.a));
+		EXPECT_EQ(AT_A, probe_dma(&self->probe[1], env->probe.a));
+		EXPECT_EQ(0, vfio_attach(dev[i / FUNCTIONS], env->hwpt));
+	}
+	EXPECT_TRUE(both_reach(self, AT_A));
+}
+
+/* One is reset; the other does not notice, and nothing is lost on the way */
+TEST_F(group, reset)
+{
+	struct env *env = &self->env;
+	struct probe *probe = &env->probe;
+	struct vm *vm = &env->vm;
+	unsigned int i;
+
+	for (i = 0; i < FUNCTIONS; i++) {
+		struct edu *edu = self->probe[i].edu;
+
+		EXPECT_TRUE(both_reach(self, AT_A));
+		ASSERT_EQ(0, call(edu->dev.fd, VFIO_DEVICE_RESET, NULL));
+		ASSERT_EQ(0, vfio_enable(&edu->dev));
+		/* The device's buffer is full of zeroes */
+		memset(edu->pattern, 0, sizeof(edu->pattern));
+		EXPECT_TRUE(both_reach(self, AT_A));
+		EXPECT_EQ(0, unmap_a(vm, probe));
+		EXPECT_TRUE(both_reach(self, NOWHERE));
+		EXPECT_EQ(0, map_a(vm, probe));
+	}
+}
+
+/* One sleeps while things change for both */
+TEST_F(group, sleep)
+{
+	struct env *env = &self->env;
+	struct probe *probe = &env->probe;
+	struct edu *edu = &env->edu;
+	struct vm *vm = &env->vm;
+
+	EXPECT_TRUE(both_reach(self, AT_A));
+	ASSERT_EQ(0, vfio_sleep(&edu->dev, true));
+	EXPECT_EQ(AT_A, probe_dma(&self->probe[1], GIOVA));
+	EXPECT_EQ(0, unmap_a(vm, probe));
+	EXPECT_EQ(NOWHERE, probe_dma(&self->probe[1], GIOVA));
+	probe_map(probe, &env->table, GIOVA, AT_B);
+	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB)));
+	EXPECT_EQ(AT_B, probe_dma(&self->probe[1], GIOVA));
+	EXPECT_EQ(0, vfio_attach(&self->second.dev, vm->parent));
+	EXPECT_EQ(0, vfio_attach(&self->second.dev, env->hwpt));
+	ASSERT_EQ(0, vfio_sleep(&edu->dev, false));
+	ASSERT_EQ(0, vfio_enable(&edu->dev));
+	memset(edu->pattern, 0, sizeof(edu->pattern));
+	EXPECT_TRUE(both_reach(self, AT_B));
+	EXPECT_EQ(0, map_a(vm, probe));
+}
+
+/* One is closed and the group's attachment stays for the other */
+TEST_F(group, close)
+{
+	struct env *env = &self->env;
+	struct vfio_dev *dev = env->dev;
+
+	EXPECT_TRUE(both_reach(self, AT_A));
+	vfio_close(dev);
+	EXPECT_EQ(AT_A, probe_dma(&self->probe[1], GIOVA));
+	EXPECT_EQ(0, unmap_a(&env->vm, &env->probe));
+	EXPECT_EQ(NOWHERE, probe_dma(&self->probe[1], GIOVA));
+	EXPECT_EQ(0, vfio_detach(&self->second.dev));
+	EXPECT_EQ(0, map_a(&env->vm, &env->probe));
+	EXPECT_EQ(NOWHERE, probe_dma(&self->probe[1], GIOVA));
+	EXPECT_EQ(0, vfio_attach(&self->second.dev, env->hwpt));
+	EXPECT_EQ(AT_A, probe_dma(&self->probe[1], GIOVA));
+}
+
+TEST_HARNESS_MAIN

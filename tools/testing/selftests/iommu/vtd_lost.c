@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A device that does not answer an invalidation of its TLB, because its ATS is off
+ * without its IOMMU knowing or because it is too slow. The invalidation ends, the
+ * device reaches nothing from then on, not even by what its TLB still has, and a
+ * reset brings it back. Others do not notice.
+ *
+ * The first device may be one that never answers in time.
+ */
+#include "vtd_env.h"
+
+#include "../kselftest_harness.h"
+
+#define PASID		5
+#define TRIES		20
+
+FIXTURE(lost)
+{
+	struct vtd v;
+	struct edu peer;
+	struct probe other;
+	bool slow;
+};
+
+/* Turn ATS off in the device's own registers. Returns whether that is so. */
+static bool ats_off(const struct env *env)
+{
+	__u32 header, offset = PCI_CFG_SPACE_SIZE;
+	char path[PATH_MAX];
+	__u16 ctrl = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
+		 env->dev->name);
+	fd = open(path, O_RDWR);
+	while (offset && pread(fd, &header, 4, offset) == 4 &&
+	       PCI_EXT_CAP_ID(header) != PCI_EXT_CAP_ID_ATS)
+		offset = PCI_EXT_CAP_NEXT(header);
+	if (offset && pwrite(fd, &ctrl, 2, offset + PCI_ATS_CTRL) != 2)
+		offset = 0;
+	close(fd);
+	return offset && !vtd_ats_on(env);
+}
+
+/* The device's buffer is full of zeroes afterwards */
+static int reset(struct _test_data_lost *self)
+{
+	struct edu *edu = &self->v.env.edu;
+	int rc = call(edu->dev.fd, VFIO_DEVICE_RESET, NULL);
+
+	memset(edu->pattern, 0, sizeof(edu->pattern));
+	return rc ?: vfio_enable(&edu->dev);
+}
+
+/* From here on the device does not answer */
+static bool deafen(struct _test_data_lost *self)
+{
+	return self->slow || ats_off(&self->v.env);
+}
+
+static int peer_init(struct _test_data_lost *self)
+{
+	struct env *env = &self->v.env;
+	struct probe *probe = &env->probe;
+	int rc = edu_open(&self->peer, 1);
+
+	rc = rc ?: vfio_bind(&self->peer.dev, env->vm.iommufd);
+	rc = rc ?: vfio_attach(&self->peer.dev, env->vm.parent);
+	rc = rc ?: probe_edu(&self->other, &env->vm, &self->peer);
+	self->other.a = probe->a;
+	self->other.b = probe->b;
+	return rc;
+}
+
+FIXTURE_SETUP(lost)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	const char *slow = getenv("slow");
+
+	/* Who reads the log need not wonder at what the kernel says */
+	ksft_print_msg("invalidations are not answered\n");
+	self->slow = slow && !strcmp(slow, "1");
+	self->peer.dev.fd = -1;
+	ASSERT_EQ(0, vtd_init(v, VTD_BITS, 0));
+	ASSERT_TRUE(env->vm.ats);
+	ASSERT_EQ(0, peer_init(self));
+	ASSERT_EQ(0, probe_map_apart(&env->probe));
+	pasid_table_set_pasid(&env->pasids, PASID, &env->table);
+	/* Whatever the last test has left behind */
+	ASSERT_EQ(0, reset(self));
+}
+
+FIXTURE_TEARDOWN(lost)
+{
+	vfio_close(&self->peer.dev);
+	vtd_exit(&self->v);
+}
+
+static int unmap_a(struct probe *probe)
+{
+	return ioas_unmap(probe->vm->iommufd, probe->vm->ioas, probe->a,
+			  PLACE_SIZE);
+}
+
+static int map_a(struct probe *probe)
+{
+	return ioas_map(probe->vm->iommufd, probe->vm->ioas,
+			vm_ptr(probe->vm, probe->a), probe->a, PLACE_SIZE);
+}
+
+/* The device's only way to A is what its TLB has */
+TEST_F(lost, unmap)
+{
+	struct env *env = &self->v.env;
+	struct probe *probe = &env->probe;
+	int i;
+
+	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
+		ASSERT_TRUE(deafen(self));
+		EXPECT_EQ(0, unmap_a(probe));
+		ASSERT_EQ(NOWHERE, probe_dma(probe, probe->a)) {
+			TH_LOG("try %d", i);
+		}
+		EXPECT_EQ(NOWHERE, probe_dma(&self->other, probe->a));
+		EXPECT_EQ(AT_B, probe_dma(&self->other, probe->b));
+		ASSERT_EQ(0, map_a(probe));
+		ASSERT_EQ(0, reset(self));
+	}
+}
+
+/* Changes of the guest's, by the guest's own invalidation */
+TEST_F(lost, guest)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	struct probe *probe = &env->probe;
+	struct iommu_hwpt_pasid_table_invalidate all =
+		inv_domain(INV_IOTLB | INV_DEV_TLB);
+	int i;
+
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	ASSERT_EQ(0, reset(self));
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
+		ASSERT_TRUE(deafen(self));
+		probe_map(probe, &env->table, GIOVA, AT_B);
+		EXPECT_EQ(-ETIMEDOUT, env_invalidate(env, all));
+		EXPECT_NE(AT_A, vtd_dma(v, PASID, GIOVA)) {
+			TH_LOG("try %d", i);
+		}
+		ASSERT_EQ(0, reset(self));
+		EXPECT_EQ(AT_B, vtd_dma(v, PASID, GIOVA));
+		probe_map(probe, &env->table, GIOVA, AT_A);
+		ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+		ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+		ASSERT_EQ(0, reset(self));
+	}
+}
+
+/* It stays lost whatever is attached to it, and until it is closed */
+TEST_F(lost, until_reset)
+{
+	struct env *env = &self->v.env;
+	struct probe *probe = &env->probe;
+
+	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+	EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+	ASSERT_TRUE(deafen(self));
+	EXPECT_EQ(0, unmap_a(probe));
+	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->b));
+	EXPECT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	EXPECT_EQ(NOWHERE, probe_dma(probe, GIOVA));
+	EXPECT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->b));
+	EXPECT_EQ(0, vfio_detach(env->dev));
+	EXPECT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+	EXPECT_EQ(AT_B, probe_dma(&self->other, probe->b));
+	EXPECT_EQ(0, reset(self));
+	EXPECT_EQ(AT_B, probe_dma(probe, probe->b));
+	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
+}
+
+/* Many users of the queue, one of them waiting for a device that is silent */
+TEST_F(lost, together)
+{
+	struct env *env = &self->v.env;
+	struct probe *probe = &env->probe;
+	int i;
+
+	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+	EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+	ASSERT_TRUE(deafen(self));
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
+		EXPECT_EQ(0, unmap_a(probe));
+		EXPECT_EQ(NOWHERE, probe_dma(&self->other, probe->a));
+		EXPECT_EQ(0, map_a(probe));
+	}
+}
+
+TEST_HARNESS_MAIN
