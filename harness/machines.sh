@@ -106,10 +106,9 @@ machine() {
 			# other one has no tables of as few
 		vtd ,aw-bits=57,x-cap-off=0x600 ""
 		second aw-bits=48 ;;
-	vtd-mixed)	# ... behind one whose walks do not snoop, without huge pages and snoop
-			# control
+	vtd-mixed)	# ... behind one whose walks do not snoop
 		vtd "" ""
-		second x-cap-off=0xc00000000,x-ecap-off=0x1000000000081 ;;
+		second x-ecap-off=0x1000000000001 ;;
 	vtd-count)	# with one CPU whose clock counts its instructions
 		vtd "" ""
 		cpus=1
