@@ -111,6 +111,11 @@ struct test_cached {
 	struct pasid_entry entry;
 };
 
+struct test_cached_pde {
+	bool valid;
+	u64 pde;
+};
+
 /**
  * struct test_hw - An IOMMU and a device
  * @test: Test
@@ -121,6 +126,8 @@ struct test_cached {
  * @old: Entries before the change that goes on
  * @new: Entries after it
  * @judge: @old and @new are valid
+ * @away: How often an entry was found on its way from @old to @new
+ * @pde_cache: Entries of the directory, as the PASID cache has them
  * @pasid_cache: PASID cache
  * @iotlb: IOTLB; which entry a translation comes from is all that matters
  * @dev_tlb: Device TLB, of requests with a PASID
@@ -143,6 +150,8 @@ struct test_hw {
 	struct pasid_entry old[TEST_PASIDS];
 	struct pasid_entry new[TEST_PASIDS];
 	bool judge;
+	unsigned int away;
+	struct test_cached_pde pde_cache[TEST_PASIDS / 64];
 	struct test_cached pasid_cache[TEST_PASIDS];
 	struct test_cached iotlb[TEST_PASIDS];
 	struct test_cached dev_tlb[TEST_PASIDS];
