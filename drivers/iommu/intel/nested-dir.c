@@ -383,7 +383,7 @@ static int read_guest(struct intel_nested_dev *ndev, u64 gpa, void *buf,
 {
 	struct iommu_guest_memory *memory = intel_nested_core(ndev)->memory;
 
-	return memory->read(memory, gpa, buf, len);
+	return memory->ops->read(memory, gpa, buf, len);
 }
 
 /* Whether @more PASIDs can come into a table of the directory */
@@ -586,7 +586,8 @@ static int read_again(struct intel_nested_dev *ndev,
  *           blocked from now on; else 0
  *
  * If an entry leaves and others have been refused for lack of room, the whole
- * directory is read for them. The caller holds the table's lock.
+ * directory is read for them. The caller holds the guest's memory and the table's
+ * lock.
  *
  * Return: 0, -EINTR, -ENOMEM, or what the invalidation queue says.
  */
@@ -618,7 +619,7 @@ int intel_nested_read_one(struct intel_nested_dev *ndev, u32 pasid, bool live,
  *
  * Takes time for each page of the guest's directory, and for each of its tables
  * that is present; yields the CPU, and ends early for a fatal signal. The caller
- * holds the table's lock.
+ * holds the guest's memory and the table's lock.
  *
  * Return: 0, whatever the guest's entries are; -EINTR, -ENOMEM or what the
  * invalidation queue says, with a part of the entries read.

@@ -292,6 +292,38 @@ static void nested_test_refused(struct kunit *test)
 	it->hws[0]->ndev.nr_pasids = BIT(TEST_BITS);
 }
 
+/* Entries are read with the guest's memory locked, before the table's lock is taken */
+static void nested_test_memory_lock(struct kunit *test)
+{
+	static const int errors[] = { 0, -EINTR };
+	struct inv_test *it = test->priv;
+	u32 done;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(errors) * 2; i++) {
+		it->guest->error = errors[i / 2];
+		it->guest->locks = 0;
+		it->guest->reads = 0;
+		test_set_first(it, 5, 0x1000 * (i + 1));
+		test_add_pasid(it, IOTLB, 5);
+		if (i % 2)
+			test_add(it, PASID_CACHE, IOMMU_PASID_TABLE_INV_DOMAIN);
+		else
+			test_add_pasid(it, PASID_CACHE, 5);
+		KUNIT_EXPECT_EQ(test, test_run(it, &done), errors[i / 2]);
+		KUNIT_EXPECT_EQ(test, done, errors[i / 2] ? 1 : 2);
+		KUNIT_EXPECT_EQ(test, it->guest->locks, errors[i / 2] ? 0 : 1);
+		KUNIT_EXPECT_EQ(test, !it->guest->reads, !!errors[i / 2]);
+		KUNIT_EXPECT_FALSE(test, it->guest->locked);
+	}
+	/* Who reads nothing does not need it */
+	it->guest->locks = 0;
+	it->guest->error = -EINTR;
+	test_add_pasid(it, IOTLB | DEV_TLB, 5);
+	KUNIT_EXPECT_EQ(test, test_run(it, &done), 0);
+	KUNIT_EXPECT_EQ(test, it->guest->locks, 0);
+}
+
 static void nested_test_unknown(struct kunit *test)
 {
 	static const int configs[] = { IOMMU_PASID_TABLE_TRANSLATE,
@@ -737,6 +769,7 @@ static void nested_test_without_ats(struct kunit *test)
 static struct kunit_case nested_inv_test_cases[] = {
 	KUNIT_CASE(nested_test_pasid_cache),
 	KUNIT_CASE(nested_test_refused),
+	KUNIT_CASE(nested_test_memory_lock),
 	KUNIT_CASE(nested_test_unknown),
 	KUNIT_CASE(nested_test_errors),
 	KUNIT_CASE_SLOW(nested_test_requests),

@@ -115,10 +115,15 @@ int intel_nested_inv_domain(struct intel_nested_dev *ndev)
 static int inv_read_again(struct intel_nested_table *nt,
 			  const struct iommu_hwpt_pasid_table_invalidate *req)
 {
+	struct iommu_guest_memory *memory = nt->core.memory;
 	struct intel_nested_dev *ndev;
-	int refused, rc = 0;
 	bool any = false;
+	int refused, rc;
 
+	/* An attach takes the table's lock under its group's: no waiting under it */
+	rc = memory->ops->lock(memory, true);
+	if (rc)
+		return rc;
 	mutex_lock(&nt->lock);
 	list_for_each_entry(ndev, &nt->devs, elm) {
 		if (req->granularity == IOMMU_PASID_TABLE_INV_DOMAIN) {
@@ -132,6 +137,7 @@ static int inv_read_again(struct intel_nested_table *nt,
 			break;
 	}
 	mutex_unlock(&nt->lock);
+	memory->ops->unlock(memory);
 	return rc ?: any ? -EREMOTEIO : 0;
 }
 

@@ -57,8 +57,9 @@ struct intel_nested_stage2 {
 /**
  * struct intel_nested_table - A guest's PASID table
  * @core: What the core has of it; first
- * @lock: Protects all below, and the entries that are made of the table. Never
- *        held over a copy from user space.
+ * @lock: Protects all below, and the entries that are made of the table. Taken
+ *        under the group mutex and with the guest's memory locked, so never held
+ *        while user space is waited for.
  * @devs: Devices that use it, of struct intel_nested_dev
  * @batch: Where descriptors are collected
  */

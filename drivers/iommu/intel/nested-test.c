@@ -151,13 +151,39 @@ static int test_read(struct iommu_guest_memory *memory, u64 gpa, void *buf,
 	return 0;
 }
 
+static int test_lock(struct iommu_guest_memory *memory, bool wait)
+{
+	struct test_guest *guest = container_of(memory, struct test_guest,
+						memory);
+
+	if (guest->error)
+		return guest->error;
+	/* An attach holds nobody up for it, and nobody an attach */
+	if (guest->locked || (wait && mutex_is_locked(&guest->nt->lock)))
+		return -EDEADLK;
+	guest->locked = true;
+	guest->locks++;
+	return 0;
+}
+
+static void test_unlock(struct iommu_guest_memory *memory)
+{
+	container_of(memory, struct test_guest, memory)->locked = false;
+}
+
+static const struct iommu_guest_memory_ops test_guest_ops = {
+	.lock = test_lock,
+	.unlock = test_unlock,
+	.read = test_read,
+};
+
 struct test_guest *vtd_test_new_guest(struct kunit *test)
 {
 	struct test_guest *guest;
 
 	guest = kunit_kzalloc(test, sizeof(*guest), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, guest);
-	guest->memory.read = test_read;
+	guest->memory.ops = &test_guest_ops;
 	return guest;
 }
 
@@ -472,6 +498,7 @@ struct intel_nested_table *vtd_test_new_table(struct kunit *test,
 	nt = kunit_kzalloc(test, sizeof(*nt), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, nt);
 	nt->core.memory = &guest->memory;
+	guest->nt = nt;
 	nt->core.config = (struct iommu_hwpt_pasid_table){
 		.flags = IOMMU_PASID_TABLE_ATS,
 		.format = IOMMU_PASID_TABLE_VTD,

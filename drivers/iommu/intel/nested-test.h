@@ -92,6 +92,10 @@ void vtd_test_decode(const struct qi_desc *desc, struct test_desc *decoded);
  * @secret: Words that nobody has a reason to read
  * @reads: Number of reads
  * @leaked: One of @secret was read
+ * @nt: Table, whose lock nobody holds while he waits for the memory
+ * @locked: Somebody has the memory
+ * @error: What locking it without waiting, or waiting, returns
+ * @locks: Number of times that it was locked
  */
 struct test_guest {
 	struct iommu_guest_memory memory;
@@ -100,6 +104,10 @@ struct test_guest {
 	DECLARE_BITMAP(secret, TEST_PAGES * TEST_PAGE_WORDS);
 	unsigned int reads;
 	bool leaked;
+	struct intel_nested_table *nt;
+	bool locked;
+	int error;
+	unsigned int locks;
 };
 
 /* PASIDs that the hardware below has caches for */
