@@ -270,11 +270,11 @@ TEST_F(reset, busy_group)
 	__u32 stdev_id[2], dev_id[2];
 	int i, tries;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id, flags,
 					      &stdev_id[i], &dev_id[i]));
+	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, replace(self->fd, stdev_id[i], self->rid_id[0]));
-	}
 	ASSERT_EQ(0, attach_error(self, stdev_id[0], self->rid_id[0], EAGAIN));
 	ASSERT_EQ(0, attach_error(self, stdev_id[1], self->rid_id[1], ENOSPC));
 	ASSERT_EQ(ENOSPC, replace(self->fd, stdev_id[0], self->rid_id[1]));
