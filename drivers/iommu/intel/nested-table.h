@@ -21,9 +21,9 @@
 #define INTEL_NESTED_ATS_PASIDS	512
 
 /*
- * Tables of a device's directory, of 4096 bytes. A guest can have it ask for one for
- * each entry of its own directory with a single page of its memory. These are
- * enough for all PASIDs below 32768, and for any 512.
+ * Tables of a device's directory, 4096 bytes each. With one page of its memory a
+ * guest can make every entry of its own directory need one. These are enough for
+ * all PASIDs below 32768, and for any 512.
  */
 #define INTEL_NESTED_TABLES	512
 
