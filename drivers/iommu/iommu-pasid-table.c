@@ -138,7 +138,8 @@ int iommu_check_pasid_table(struct iommu_domain *domain, struct device *dev)
  * the translation it had.
  *
  * Return: 0, -EINVAL if table and device do not fit, -EBUSY while PASIDs of the
- * device are attached, or another errno of iommu_domain_ops.attach_dev.
+ * device are attached, -EAGAIN if the guest's memory is busy, or another errno of
+ * iommu_domain_ops.attach_dev.
  */
 int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev)
 {

@@ -14,6 +14,10 @@
  * sleep for ever. When the device can answer again, the hardware gets what the
  * group has by then.
  *
+ * What a group has may be impossible to attach for a while: a guest's PASID table
+ * whose memory is busy. The device stays parked then, and it is tried again from a
+ * work item.
+ *
  * A device of a kernel driver that uses the DMA API is left as it is: its driver
  * takes part in the reset and knows not to unmap during it.
  *
@@ -138,6 +142,32 @@ static int dev_attach_all(struct iommu_group *group, struct device *dev)
 	return rc;
 }
 
+/*
+ * Attempts to attach what is busy, each less than a second after the one before. It
+ * is user space that keeps it busy, so that nobody tells when it is free, and that
+ * may last for ever: after some two minutes it is left to whoever attaches something.
+ */
+#define ATTACH_RETRIES	200
+#define ATTACH_RETRY_MS	10
+
+/* Have what is parked attached later */
+static void group_retry_later(struct iommu_group *group, struct device *dev)
+{
+	unsigned int ms = ATTACH_RETRY_MS << min(group->retries, 6U);
+
+	lockdep_assert_held(&group->mutex);
+	if (group->retries >= ATTACH_RETRIES) {
+		dev_err_ratelimited(dev,
+				    "IOMMU cannot attach it, guest memory is busy; it stays blocked until something else is attached, or a reset\n");
+		return;
+	}
+	group->retries++;
+	iommu_group_ref_get(group);
+	if (!queue_delayed_work(system_unbound_wq, &group->retry_work,
+				msecs_to_jiffies(ms)))
+		iommu_group_put(group);
+}
+
 static void dev_unpark(struct iommu_group *group, struct device *dev)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
@@ -147,13 +177,26 @@ static void dev_unpark(struct iommu_group *group, struct device *dev)
 		rc = ops->resume_dev(dev);
 	if (!rc)
 		rc = dev_attach_all(group, dev);
-	if (rc) {
+	if (!rc)
+		dev->iommu->parked = false;
+	else if (rc == -EAGAIN)
+		group_retry_later(group, dev);
+	else
 		dev_err_ratelimited(dev,
 				    "IOMMU cannot attach it as before: %d; it stays blocked until something else is attached, or a reset\n",
 				    rc);
-		return;
+}
+
+static void group_unpark(struct iommu_group *group)
+{
+	struct group_device *gdev;
+
+	lockdep_assert_held(&group->mutex);
+	for_each_group_device(group, gdev) {
+		if (iommu_dev_is_parked(gdev->dev) &&
+		    !dev_cannot_answer(gdev->dev))
+			dev_unpark(group, gdev->dev);
 	}
-	dev->iommu->parked = false;
 }
 
 /**
@@ -165,14 +208,53 @@ static void dev_unpark(struct iommu_group *group, struct device *dev)
  */
 void iommu_group_unpark(struct iommu_group *group)
 {
-	struct group_device *gdev;
+	lockdep_assert_held(&group->mutex);
+	group->retries = 0;
+	group_unpark(group);
+}
+
+/**
+ * iommu_attach_later() - Park a device whose group has what is busy
+ * @group: Group
+ * @dev: Device of the group that failed to attach the group's domain with -EAGAIN
+ *
+ * For where there is nothing else to attach and nobody to take an error. The caller
+ * holds the group mutex.
+ *
+ * Return: 0 with the device blocked for the time being, or -ENOMEM or -ENODEV if it
+ * cannot be blocked.
+ */
+int iommu_attach_later(struct iommu_group *group, struct device *dev)
+{
+	int rc;
 
 	lockdep_assert_held(&group->mutex);
-	for_each_group_device(group, gdev) {
-		if (iommu_dev_is_parked(gdev->dev) &&
-		    !dev_cannot_answer(gdev->dev))
-			dev_unpark(group, gdev->dev);
+	rc = iommu_group_alloc_blocking_domain(group);
+	if (rc)
+		return rc;
+	if (!dev->iommu->parked) {
+		dev_block(group, dev, ULONG_MAX);
+		dev->iommu->parked = true;
 	}
+	group->retries = 0;
+	group_retry_later(group, dev);
+	return 0;
+}
+
+static void group_put_locked(struct iommu_group *group)
+{
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+}
+
+static void group_retry(struct work_struct *work)
+{
+	struct iommu_group *group = container_of(to_delayed_work(work),
+						 struct iommu_group, retry_work);
+
+	mutex_lock(&group->mutex);
+	group_unpark(group);
+	group_put_locked(group);
 }
 
 /**
@@ -209,12 +291,6 @@ static struct iommu_group *group_get_locked(struct device *dev)
 		return NULL;
 	}
 	return group;
-}
-
-static void group_put_locked(struct iommu_group *group)
-{
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
 }
 
 /**
@@ -275,6 +351,7 @@ void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 		dev_was_reset(dev);
 	else
 		dev->iommu->asleep = false;
+	group->retries = 0;
 	if (iommu_dev_is_parked(dev) && !dev_cannot_answer(dev))
 		dev_unpark(group, dev);
 	group_put_locked(group);
@@ -306,6 +383,7 @@ static void group_park_lost(struct work_struct *work)
 void iommu_group_init_lost(struct iommu_group *group)
 {
 	INIT_WORK(&group->lost_work, group_park_lost);
+	INIT_DELAYED_WORK(&group->retry_work, group_retry);
 }
 
 /**

@@ -22,17 +22,33 @@ struct iommu_pasid_table;
 /* Requests that one fetch brings; the array lives on the stack */
 #define IOMMU_INV_CHUNK			32
 
+struct iommu_guest_memory;
+
 /**
- * struct iommu_guest_memory - How a driver gets at what a guest has written
+ * struct iommu_guest_memory_ops - How a driver gets at what a guest has written
+ * @lock: Keep what is mapped as it is, so that @read works. Others may hold the
+ *        lock for as long as user space likes. Under the group mutex, and under any
+ *        lock that is taken under it, @wait must be false: -EAGAIN if the lock cannot
+ *        be had at once. Otherwise waits for it, until a fatal signal: -EINTR.
+ * @unlock: Undo @lock
  * @read: Copy @len bytes from guest physical address @gpa on, as a device below
- *        the nesting parent sees them, to @buf. Returns 0, -EFAULT if there is an
- *        address among them where nothing is mapped, or -EINTR for a fatal
- *        signal; @buf is undefined then. Sleeps, but takes no page fault: may be
- *        called under the group mutex.
+ *        the nesting parent sees them, to @buf. Returns 0, or -EFAULT if there is an
+ *        address among them where nothing is mapped; @buf is undefined then. Takes
+ *        no page fault.
  */
-struct iommu_guest_memory {
+struct iommu_guest_memory_ops {
+	int (*lock)(struct iommu_guest_memory *memory, bool wait);
+	void (*unlock)(struct iommu_guest_memory *memory);
 	int (*read)(struct iommu_guest_memory *memory, u64 gpa, void *buf,
 		    size_t len);
+};
+
+/**
+ * struct iommu_guest_memory - A guest's memory
+ * @ops: Operations
+ */
+struct iommu_guest_memory {
+	const struct iommu_guest_memory_ops *ops;
 };
 
 /**
@@ -112,7 +128,8 @@ struct iommu_inv_iter {
  *         nothing. EOPNOTSUPP for what is missing, EINVAL for what is malformed.
  * @attach: Make @dev translate through @table. On failure the device keeps what
  *          it had. Called under the group mutex; each success is followed by
- *          one @detach. Errnos as for iommu_domain_ops.attach_dev.
+ *          one @detach. Errnos as for iommu_domain_ops.attach_dev; -EAGAIN if the
+ *          guest's memory is busy.
  * @detach: @dev left @table: it translates through something else or is blocked
  *          by now. Drop what @attach holds. Called under the group mutex.
  * @cache_invalidate: Do the requests of @iter in their order and wait for them

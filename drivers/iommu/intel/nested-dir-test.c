@@ -171,6 +171,7 @@ static void nested_test_memory(struct kunit *test)
 	struct intel_nested_table *nt = vtd_test_new_table(test, guest, 20, 0);
 	struct test_hw *hw = vtd_test_new_hw(test, nt, BIT(20), 0, HW_ECAP_COHERENT);
 	u32 i, nr = BIT(20) / 64;
+	int refused;
 
 	/* The directory is its own table */
 	for (i = 0; i < nr; i++)
@@ -181,12 +182,33 @@ static void nested_test_memory(struct kunit *test)
 	/* All of them are refused, and counted */
 	KUNIT_EXPECT_EQ(test, hw->ndev.refused, BIT(20));
 
-	/* Tables without an entry that is present */
+	/* Tables without an entry that is present, whatever else they say */
 	for (i = 0; i < nr; i++)
 		*vtd_test_pde(guest, i) = TEST_TABLE(0);
-	vtd_test_make_first(vtd_test_entry(guest, 0, 7), 0);
-	vtd_test_entry(guest, 0, 7)->val[0] &= ~1ULL;
+	for (i = 0; i < 64; i++) {
+		vtd_test_make_first(vtd_test_entry(guest, 0, i), 0);
+		vtd_test_entry(guest, 0, i)->val[0] ^= 3;
+	}
 	KUNIT_EXPECT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+	KUNIT_EXPECT_EQ(test, test_count_tables(hw), 0);
+	KUNIT_EXPECT_EQ(test, intel_nested_next_pasid(&hw->ndev, 0), PASID_MAX);
+
+	/* One that is, in each: as many as there is room for */
+	vtd_test_entry(guest, 0, 7)->val[0] |= 1;
+	hw->ndev.refused = 0;
+	KUNIT_EXPECT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+	KUNIT_EXPECT_EQ(test, test_count_tables(hw), INTEL_NESTED_TABLES);
+	KUNIT_EXPECT_EQ(test, hw->ndev.nr_present, INTEL_NESTED_TABLES);
+	KUNIT_EXPECT_EQ(test, hw->ndev.refused, nr - INTEL_NESTED_TABLES);
+	/* They go with their last entry */
+	for (i = 0; i < nr; i++)
+		*vtd_test_pde(guest, i) = i < 3 ? TEST_TABLE(0) : 0;
+	KUNIT_EXPECT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+	KUNIT_EXPECT_EQ(test, test_count_tables(hw), 3);
+	vtd_test_entry(guest, 0, 7)->val[0] ^= 1;
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, intel_nested_read_one(&hw->ndev, i * 64 + 7,
+							    false, &refused), 0);
 	KUNIT_EXPECT_EQ(test, test_count_tables(hw), 0);
 
 	/* Addresses where nothing is, and tables that are not present */
@@ -419,6 +441,7 @@ static void test_one_read(struct test_hw *hw, u32 pasid, bool all,
 		}
 		counts->failed++;
 		/* What became of the caches is not known: start anew */
+		memset(hw->pde_cache, 0, sizeof(hw->pde_cache));
 		memset(hw->pasid_cache, 0, sizeof(hw->pasid_cache));
 		memset(hw->iotlb, 0, sizeof(hw->iotlb));
 		memset(hw->dev_tlb, 0, sizeof(hw->dev_tlb));
@@ -547,6 +570,32 @@ static void nested_test_killed(struct kunit *test)
 	vtd_test_free_hw(hw);
 }
 
+/* One PASID in each of @nr tables from the first on, from the @from-th on */
+static void test_set_tables(struct test_guest *guest, u32 from, u32 nr, bool set)
+{
+	u32 i;
+
+	for (i = from; i < from + nr; i++)
+		*vtd_test_pde(guest, i) = set ? TEST_TABLE(0) : 0;
+}
+
+static int test_read_pasid(struct test_hw *hw, u32 table)
+{
+	int refused;
+
+	KUNIT_EXPECT_EQ(hw->test, intel_nested_read_one(&hw->ndev, table * 64 + 7,
+							false, &refused), 0);
+	return refused;
+}
+
+static bool test_is_there(struct test_hw *hw, u32 table)
+{
+	struct pasid_entry entry;
+
+	vtd_test_fetch(hw, table * 64 + 7, &entry);
+	return entry.val[0] & 1;
+}
+
 /* PASIDs of a device with ATS have to be named one by one: there is a limit */
 static void nested_test_ats_limit(struct kunit *test)
 {
@@ -554,63 +603,170 @@ static void nested_test_ats_limit(struct kunit *test)
 	struct intel_nested_table *nt = vtd_test_new_table(test, guest, 20, 0);
 	struct test_hw *hw = vtd_test_new_hw(test, nt, BIT(20), 0, HW_ECAP_COHERENT);
 	u32 i, nr = INTEL_NESTED_ATS_PASIDS + 88;
-	int refused;
 
-	vtd_test_make_first(vtd_test_entry(guest, 0, 7), 0);
-	for (i = 0; i < nr; i++)
-		*vtd_test_pde(guest, i) = TEST_TABLE(0);
 	hw->info.ats_supported = 1;
+	hw->info.ats_enabled = 1;
 	nt->core.config.flags = 0;
+	for (i = 0; i < 64; i++)
+		vtd_test_make_first(vtd_test_entry(guest, 0, i), 0);
+	test_set_tables(guest, 0, nr / 64 + 1, true);
 	KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
-	KUNIT_EXPECT_EQ(test, hw->ndev.nr_present, nr);
+	KUNIT_EXPECT_EQ(test, hw->ndev.nr_present, (nr / 64 + 1) * 64);
 	KUNIT_EXPECT_EQ(test, hw->ndev.refused, 0);
-	for (i = 0; i < nr; i++)
-		*vtd_test_pde(guest, i) = 0;
+	test_set_tables(guest, 0, nr, false);
 	KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
 	KUNIT_EXPECT_EQ(test, hw->ndev.nr_present, 0);
 
 	nt->core.config.flags = IOMMU_PASID_TABLE_ATS;
-	for (i = 0; i < nr; i++)
-		*vtd_test_pde(guest, i) = TEST_TABLE(0);
+	for (i = 0; i < 64; i++)
+		if (i != 7)
+			vtd_test_entry(guest, 0, i)->val[0] = 0;
+	test_set_tables(guest, 0, nr, true);
 	KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
 	KUNIT_EXPECT_EQ(test, hw->ndev.nr_present, INTEL_NESTED_ATS_PASIDS);
 	KUNIT_EXPECT_EQ(test, hw->ndev.refused, 88);
 	/* Those that translate stay, another one has no place */
-	KUNIT_EXPECT_EQ(test, intel_nested_read_one(&hw->ndev, 7, false,
-						    &refused), 0);
-	KUNIT_EXPECT_EQ(test, refused, 0);
-	i = (nr - 1) * 64 + 7;
-	KUNIT_EXPECT_EQ(test, intel_nested_read_one(&hw->ndev, i, false,
-						    &refused), 0);
-	KUNIT_EXPECT_EQ(test, refused, -ENOSPC);
+	KUNIT_EXPECT_EQ(test, test_read_pasid(hw, 0), 0);
+	KUNIT_EXPECT_EQ(test, test_read_pasid(hw, nr - 1), -ENOSPC);
 	/* until one of them goes */
-	*vtd_test_pde(guest, 0) = 0;
-	KUNIT_EXPECT_EQ(test, intel_nested_read_one(&hw->ndev, 7, false,
-						    &refused), 0);
-	KUNIT_EXPECT_EQ(test, intel_nested_read_one(&hw->ndev, i, false,
-						    &refused), 0);
-	KUNIT_EXPECT_EQ(test, refused, 0);
+	test_set_tables(guest, INTEL_NESTED_ATS_PASIDS, 87, false);
+	test_set_tables(guest, 0, 1, false);
+	KUNIT_EXPECT_EQ(test, test_read_pasid(hw, 0), 0);
+	KUNIT_EXPECT_EQ(test, test_read_pasid(hw, nr - 1), 0);
 	KUNIT_EXPECT_EQ(test, hw->ndev.nr_present, INTEL_NESTED_ATS_PASIDS);
+	vtd_test_free_hw(hw);
 }
 
-/* An entry on its way out is still to be dropped from the device's TLB */
-static void nested_test_on_its_way(struct kunit *test)
+/* What leaves makes room for what comes, in whatever order they are */
+static void nested_test_room(struct kunit *test)
 {
 	struct test_guest *guest = vtd_test_new_guest(test);
-	struct intel_nested_table *nt = vtd_test_new_table(test, guest, 10, 0);
-	struct test_hw *hw = vtd_test_new_hw(test, nt, BIT(10), 0, HW_ECAP_COHERENT);
-	struct pasid_dir_entry *dir = hw->ndev.pasids.table;
-	struct pasid_entry *entries;
+	struct intel_nested_table *nt = vtd_test_new_table(test, guest, 20, 0);
+	const u32 far = INTEL_NESTED_ATS_PASIDS + 1000;
+	struct test_hw *hw;
+	u32 ats, refused;
 
 	vtd_test_make_first(vtd_test_entry(guest, 0, 7), 0);
+	for (ats = 0; ats < 2; ats++) {
+		hw = vtd_test_new_hw(test, nt, BIT(20), 0, HW_ECAP_COHERENT);
+		hw->info.ats_supported = ats;
+		hw->info.ats_enabled = ats;
+		test_set_tables(guest, 0, far + 1000, false);
+		test_set_tables(guest, 1, INTEL_NESTED_ATS_PASIDS, true);
+		KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+		KUNIT_EXPECT_EQ(test, hw->ndev.nr_present,
+				INTEL_NESTED_ATS_PASIDS);
+
+		/* In one pass the last one leaves and the first one comes */
+		test_set_tables(guest, INTEL_NESTED_ATS_PASIDS, 1, false);
+		test_set_tables(guest, 0, 1, true);
+		KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+		KUNIT_EXPECT_TRUE(test, test_is_there(hw, 0));
+		KUNIT_EXPECT_EQ(test, hw->ndev.refused, 0);
+		/* and the other way round */
+		test_set_tables(guest, 0, 1, false);
+		test_set_tables(guest, INTEL_NESTED_ATS_PASIDS, 1, true);
+		KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+		KUNIT_EXPECT_TRUE(test, test_is_there(hw, INTEL_NESTED_ATS_PASIDS));
+		KUNIT_EXPECT_EQ(test, hw->ndev.refused, 0);
+
+		/* Refused by a pass: there when another one has left */
+		test_set_tables(guest, far, 2, true);
+		KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+		KUNIT_EXPECT_FALSE(test, test_is_there(hw, far));
+		KUNIT_EXPECT_EQ(test, hw->ndev.refused, 2);
+		test_set_tables(guest, 3, 1, false);
+		KUNIT_EXPECT_EQ(test, test_read_pasid(hw, 3), 0);
+		KUNIT_EXPECT_TRUE(test, test_is_there(hw, far));
+		KUNIT_EXPECT_FALSE(test, test_is_there(hw, far + 1));
+		/* What is still refused is not counted twice */
+		KUNIT_EXPECT_EQ(test, hw->ndev.refused, 2);
+		/* Refused by itself */
+		test_set_tables(guest, far + 1, 1, false);
+		KUNIT_EXPECT_EQ(test, test_read_pasid(hw, far + 1), 0);
+		test_set_tables(guest, 0, 1, true);
+		KUNIT_EXPECT_EQ(test, test_read_pasid(hw, 0), -ENOSPC);
+		test_set_tables(guest, far, 1, false);
+		KUNIT_EXPECT_EQ(test, test_read_pasid(hw, far), 0);
+		KUNIT_EXPECT_TRUE(test, test_is_there(hw, 0));
+
+		/* Nobody waits any more: nothing but the entry is read */
+		guest->reads = 0;
+		test_set_tables(guest, 4, 1, false);
+		KUNIT_EXPECT_EQ(test, test_read_pasid(hw, 4), 0);
+		refused = hw->ndev.refused;
+		KUNIT_EXPECT_LE(test, guest->reads, 2);
+		KUNIT_EXPECT_EQ(test, hw->ndev.refused, refused);
+		KUNIT_EXPECT_EQ(test, hw->ndev.nr_present,
+				INTEL_NESTED_ATS_PASIDS - 1);
+		vtd_test_free_hw(hw);
+	}
+}
+
+/*
+ * A change of one word reaches the hardware in one step: no request finds that the
+ * entry is away. Others need several, and the entry is away meanwhile.
+ */
+static void nested_test_in_place(struct kunit *test)
+{
+	static const struct intel_guest_entry entries[] = {
+		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(0) } },
+		{ .val = { 1 | 1 << 6 | 2, 0, TEST_FIRST_STAGE(0) } },
+		{ .val = { 1 | 1 << 6, BIT_ULL(24), TEST_FIRST_STAGE(0) } },
+		{ .val = { 1 | 1 << 6 | 2, BIT_ULL(24), TEST_FIRST_STAGE(0) } },
+		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(1) } },
+		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(0) | 1 } },
+		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(0) | 3 } },
+		{ .val = { 1 | 1 << 6 | 2, 0, TEST_FIRST_STAGE(1) } },
+		{ .val = { 1 | 1 << 6, BIT_ULL(24), TEST_FIRST_STAGE(1) } },
+		{ .val = { 1 | 1 << 6 } },
+		{ .val = { 1 | 4 << 6 } },
+		{ .val = { 1 | 4 << 6 | 2 } },
+		{ },
+	};
+	struct test_guest *guest = vtd_test_new_guest(test);
+	struct intel_nested_table *nt = vtd_test_new_table(test, guest, 8, 0);
+	unsigned int i, words, cm, in_place = 0, away = 0;
+	const unsigned int nr = ARRAY_SIZE(entries);
+	struct test_hw *hw;
+	int refused, w;
+
 	*vtd_test_pde(guest, 1) = TEST_TABLE(0);
-	KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
-	KUNIT_EXPECT_EQ(test, intel_nested_next_pasid(&hw->ndev, 0), 64 + 7);
-	entries = get_pasid_table_from_pde(&dir[1]);
-	pasid_clear_present(&entries[7]);
-	KUNIT_EXPECT_EQ(test, intel_nested_next_pasid(&hw->ndev, 0), 64 + 7);
-	pasid_clear_entry(&entries[7]);
-	KUNIT_EXPECT_EQ(test, intel_nested_next_pasid(&hw->ndev, 0), PASID_MAX);
+	for (cm = 0; cm < 2; cm++) {
+		hw = vtd_test_new_hw(test, nt, 256, cm ? HW_CAP_CM : 0,
+				     HW_ECAP_FEATURES);
+		hw->info.ats_enabled = 1;
+		for (i = 0; i < nr * nr; i++) {
+			*vtd_test_entry(guest, 0, 3) = entries[i / nr];
+			KUNIT_ASSERT_EQ(test, intel_nested_read_one(&hw->ndev, 67,
+								    true, &refused), 0);
+			KUNIT_ASSERT_EQ(test, refused, 0);
+			vtd_test_prefetch(hw);
+			vtd_test_fetch(hw, 67, &hw->old[67]);
+			*vtd_test_entry(guest, 0, 3) = entries[i % nr];
+			vtd_test_expect(hw, 67, &hw->new[67]);
+			for (w = 0, words = 0; w < 8; w++)
+				words += hw->old[67].val[w] != hw->new[67].val[w];
+			hw->nr_log = 0;
+			hw->submissions = 0;
+			hw->away = 0;
+			hw->judge = true;
+			KUNIT_ASSERT_EQ(test, intel_nested_read_one(&hw->ndev, 67,
+								    true, &refused), 0);
+			hw->judge = false;
+			vtd_test_check_caches(hw);
+			if (!(hw->old[67].val[0] & hw->new[67].val[0] & 1))
+				continue;
+			KUNIT_EXPECT_EQ_MSG(test, !!hw->away, words > 1,
+					    "from %u to %u", i / nr, i % nr);
+			KUNIT_EXPECT_EQ(test, !!hw->submissions, !!words);
+			in_place += words == 1;
+			away += words > 1;
+		}
+		vtd_test_free_hw(hw);
+	}
+	KUNIT_EXPECT_GT(test, in_place, 40);
+	KUNIT_EXPECT_GT(test, away, 40);
 }
 
 static struct kunit_case nested_dir_test_cases[] = {
@@ -621,7 +777,8 @@ static struct kunit_case nested_dir_test_cases[] = {
 	KUNIT_CASE_SLOW(nested_test_random),
 	KUNIT_CASE(nested_test_killed),
 	KUNIT_CASE(nested_test_ats_limit),
-	KUNIT_CASE(nested_test_on_its_way),
+	KUNIT_CASE(nested_test_room),
+	KUNIT_CASE(nested_test_in_place),
 	{},
 };
 

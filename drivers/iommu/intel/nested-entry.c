@@ -130,12 +130,15 @@ void intel_nested_make_bypass(const struct intel_nested_stage2 *s2,
  * @guest: A copy of the guest's entry; untrusted
  * @entry: Returns the entry, all 0 on error
  *
- * Of the guest comes where the first stage is and how it is walked; FPD, also of
- * an entry that is not present; PGSNP, which the host can force. Its domain ID,
- * AW, SSPTPTR, SSADE and PWSNP are not looked at: those of the hardware are the
- * host's.
+ * Of the guest comes where the first stage is and how it is walked; FPD; PGSNP,
+ * which the host can force. Its domain ID, AW, SSPTPTR, SSADE and PWSNP are not
+ * looked at: those of the hardware are the host's.
  *
- * Return: 0, also for an entry that is not present, or
+ * Nothing is kept of an entry that is not present, so that it takes no memory. FPD
+ * of such an entry does not matter to the log: faults that a guest can cause are
+ * kept out of it in any case.
+ *
+ * Return: 0, also for an entry that is not present, which becomes all 0, or
  *
  * * -EOPNOTSUPP: type second-stage or nested, which would have to be shadowed
  * * -ENXIO: asks for 5 levels, supervisor or execute requests, extended access
@@ -150,15 +153,13 @@ int intel_nested_make_entry(const struct intel_nested_stage2 *s2,
 	int rc;
 
 	memset(entry, 0, sizeof(*entry));
-	if (guest->val[0] & GUEST_PE0_P) {
-		rc = guest_check(s2, guest);
-		if (rc)
-			return rc;
-	}
-
-	entry->val[0] = guest->val[0] & GUEST_PE0_FPD;
 	if (!(guest->val[0] & GUEST_PE0_P))
 		return 0;
+	rc = guest_check(s2, guest);
+	if (rc)
+		return rc;
+
+	entry->val[0] = guest->val[0] & GUEST_PE0_FPD;
 	if (FIELD_GET(GUEST_PE0_PGTT, guest->val[0]) == PASID_ENTRY_PGTT_PT) {
 		make_stage2(s2, PASID_ENTRY_PGTT_SL_ONLY, entry);
 		return 0;

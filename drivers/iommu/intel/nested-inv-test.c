@@ -209,22 +209,22 @@ static void nested_test_pasid_cache(struct kunit *test)
 static void nested_test_refused(struct kunit *test)
 {
 	static const struct {
-		int error;
+		bool refused;
 		u64 pde;
 		struct intel_guest_entry entry;
 	} cases[] = {
-		{ -EOPNOTSUPP, .entry.val[0] = 1 | 2 << 6 },
-		{ -EOPNOTSUPP, .entry.val[0] = 1 | 3 << 6 },
-		{ -EINVAL, .entry.val[0] = 1 },
-		{ -EINVAL, .entry.val[0] = 1 | 7 << 6 },
-		{ -EINVAL, .entry.val = { 1 | 1 << 6, BIT_ULL(25) } },
-		{ -EINVAL, .entry.val = { 1 | 1 << 6, 0, 2 << 2 } },
-		{ -ENXIO, .entry.val = { 1 | 1 << 6, 0, 1 } },
-		{ -ERANGE, .entry.val = { 1 | 1 << 6, 0, TEST_GPA_LAST + 1 } },
-		{ -ERANGE, .pde = (TEST_GPA_LAST + 1) | 1 },
-		{ -EINVAL, .pde = TEST_GUEST_BASE | 5 },
-		{ -EFAULT, .pde = SZ_4K | 1 },
-		{ 0, .pde = TEST_GUEST_BASE },
+		{ true, .entry.val[0] = 1 | 2 << 6 },
+		{ true, .entry.val[0] = 1 | 3 << 6 },
+		{ true, .entry.val[0] = 1 },
+		{ true, .entry.val[0] = 1 | 7 << 6 },
+		{ true, .entry.val = { 1 | 1 << 6, BIT_ULL(25) } },
+		{ true, .entry.val = { 1 | 1 << 6, 0, 2 << 2 } },
+		{ true, .entry.val = { 1 | 1 << 6, 0, 1 } },
+		{ true, .entry.val = { 1 | 1 << 6, 0, TEST_GPA_LAST + 1 } },
+		{ true, .pde = (TEST_GPA_LAST + 1) | 1 },
+		{ true, .pde = TEST_GUEST_BASE | 5 },
+		{ true, .pde = SZ_4K | 1 },
+		{ false, .pde = TEST_GUEST_BASE },
 	};
 	struct inv_test *it = test->priv;
 	struct test_hw *hw = it->hws[0];
@@ -252,9 +252,9 @@ static void nested_test_refused(struct kunit *test)
 		else
 			test_add_pasid(it, PASID_CACHE, 5);
 		test_add_pasid(it, IOTLB, 6);
+		refused = !all && cases[i / 2].refused;
 		KUNIT_EXPECT_EQ_MSG(test, test_run(it, &done),
-				    all ? 0 : cases[i / 2].error, "case %i", i);
-		refused = !all && cases[i / 2].error;
+				    refused ? -EREMOTEIO : 0, "case %i", i);
 		KUNIT_EXPECT_EQ(test, done, refused ? 1 : 3);
 		KUNIT_EXPECT_FALSE(test, test_is_present(hw, 5));
 		if (all)
@@ -271,7 +271,7 @@ static void nested_test_refused(struct kunit *test)
 		it->hws[i]->ndev.nr_pasids = BIT(TEST_BITS);
 		it->hws[!i]->ndev.nr_pasids = 0;
 		test_add_pasid(it, PASID_CACHE, 5);
-		KUNIT_EXPECT_EQ(test, test_run(it, &done), -EINVAL);
+		KUNIT_EXPECT_EQ(test, test_run(it, &done), -EREMOTEIO);
 		KUNIT_EXPECT_EQ(test, done, 0);
 	}
 	it->hws[1]->ndev.nr_pasids = 0;
@@ -281,7 +281,7 @@ static void nested_test_refused(struct kunit *test)
 	*vtd_test_pde(it->guest, 0) = TEST_TABLE(0);
 	__set_bit(0, it->guest->holes);
 	test_add_pasid(it, PASID_CACHE, 6);
-	KUNIT_EXPECT_EQ(test, test_run(it, &done), -EFAULT);
+	KUNIT_EXPECT_EQ(test, test_run(it, &done), -EREMOTEIO);
 	KUNIT_EXPECT_EQ(test, done, 0);
 	KUNIT_EXPECT_FALSE(test, test_is_present(hw, 6));
 	/* PASIDs that a device does not have are not looked at */
@@ -290,6 +290,38 @@ static void nested_test_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_run(it, &done), 0);
 	KUNIT_EXPECT_EQ(test, done, 1);
 	it->hws[0]->ndev.nr_pasids = BIT(TEST_BITS);
+}
+
+/* Entries are read with the guest's memory locked, before the table's lock is taken */
+static void nested_test_memory_lock(struct kunit *test)
+{
+	static const int errors[] = { 0, -EINTR };
+	struct inv_test *it = test->priv;
+	u32 done;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(errors) * 2; i++) {
+		it->guest->error = errors[i / 2];
+		it->guest->locks = 0;
+		it->guest->reads = 0;
+		test_set_first(it, 5, 0x1000 * (i + 1));
+		test_add_pasid(it, IOTLB, 5);
+		if (i % 2)
+			test_add(it, PASID_CACHE, IOMMU_PASID_TABLE_INV_DOMAIN);
+		else
+			test_add_pasid(it, PASID_CACHE, 5);
+		KUNIT_EXPECT_EQ(test, test_run(it, &done), errors[i / 2]);
+		KUNIT_EXPECT_EQ(test, done, errors[i / 2] ? 1 : 2);
+		KUNIT_EXPECT_EQ(test, it->guest->locks, errors[i / 2] ? 0 : 1);
+		KUNIT_EXPECT_EQ(test, !it->guest->reads, !!errors[i / 2]);
+		KUNIT_EXPECT_FALSE(test, it->guest->locked);
+	}
+	/* Who reads nothing does not need it */
+	it->guest->locks = 0;
+	it->guest->error = -EINTR;
+	test_add_pasid(it, IOTLB | DEV_TLB, 5);
+	KUNIT_EXPECT_EQ(test, test_run(it, &done), 0);
+	KUNIT_EXPECT_EQ(test, it->guest->locks, 0);
 }
 
 static void nested_test_unknown(struct kunit *test)
@@ -656,8 +688,8 @@ static void nested_test_domain_id(struct kunit *test)
 {
 	struct inv_test *it = test->priv;
 	struct test_hw *hw = it->hws[0];
+	u32 done, pasids;
 	unsigned int i;
-	u32 done;
 
 	for (i = 0; i < 4; i++)
 		test_set_first(it, i * 64, 0x1000);
@@ -673,11 +705,12 @@ static void nested_test_domain_id(struct kunit *test)
 			KUNIT_EXPECT_TRUE(test, test_dropped(hw, DEV_TLB, i,
 							     0x12345, false));
 	hw->info.ats_enabled = 0;
-	/* The hardware does not use the directory any more */
-	for (i = 0; i < 4; i++)
-		*vtd_test_pde(it->guest, i) = 0;
-	KUNIT_ASSERT_EQ(test, intel_nested_read_all(&hw->ndev, false), 0);
+	/* The hardware does not use the directory any more, but for its caches */
+	pasids = hw->ndev.pasids.max_pasid;
+	hw->ndev.pasids.max_pasid = 0;
+	KUNIT_EXPECT_TRUE(test, hw->pasid_cache[64].valid);
 	KUNIT_EXPECT_EQ(test, intel_nested_inv_domain(&hw->ndev), 0);
+	hw->ndev.pasids.max_pasid = pasids;
 	for (i = 0; i < TEST_PASIDS; i++) {
 		KUNIT_EXPECT_FALSE(test, hw->pasid_cache[i].valid);
 		KUNIT_EXPECT_FALSE(test, hw->iotlb[i].valid);
@@ -737,6 +770,7 @@ static void nested_test_without_ats(struct kunit *test)
 static struct kunit_case nested_inv_test_cases[] = {
 	KUNIT_CASE(nested_test_pasid_cache),
 	KUNIT_CASE(nested_test_refused),
+	KUNIT_CASE(nested_test_memory_lock),
 	KUNIT_CASE(nested_test_unknown),
 	KUNIT_CASE(nested_test_errors),
 	KUNIT_CASE_SLOW(nested_test_requests),

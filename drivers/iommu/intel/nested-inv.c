@@ -61,19 +61,21 @@ static void inv_pasid_cache(struct intel_nested_dev *ndev, u64 granularity,
  * @ndev: Device
  * @first: PASID of the first one
  * @entries: A bit for each entry from @first on, at least one
+ * @pde: The entry of the directory above them has changed, too
  *
- * As section 6.5.3.3 has it for nested and second-stage entries. The caller holds
- * the table's lock.
+ * As section 6.5.3.3 has it for nested and second-stage entries. Entries of the
+ * directory are in the PASID cache with those of the table, and go when all of the
+ * domain ID goes. The caller holds the table's lock.
  *
  * Return: 0 or an errno of intel_nested_batch_sync().
  */
 int intel_nested_inv_entries(struct intel_nested_dev *ndev, u32 first,
-			     u64 entries)
+			     u64 entries, bool pde)
 {
 	struct intel_nested_batch *batch = &ndev->table->batch;
 
 	intel_nested_batch_init(batch, ndev->info->iommu);
-	if (is_power_of_2(entries))
+	if (!pde && is_power_of_2(entries))
 		inv_pasid_cache(ndev, QI_PC_PASID_SEL, first + __ffs64(entries));
 	else
 		inv_pasid_cache(ndev, QI_PC_ALL_PASIDS, 0);
@@ -105,13 +107,23 @@ int intel_nested_inv_domain(struct intel_nested_dev *ndev)
 	return intel_nested_batch_sync(batch);
 }
 
-/* Read entries again, for each device that the table has */
+/*
+ * Read entries again, for each device that the table has. Whatever it is that a
+ * guest's entry is refused for, the errno is one that nothing else has: the request
+ * was well-formed, and has been done.
+ */
 static int inv_read_again(struct intel_nested_table *nt,
 			  const struct iommu_hwpt_pasid_table_invalidate *req)
 {
+	struct iommu_guest_memory *memory = nt->core.memory;
 	struct intel_nested_dev *ndev;
-	int error = 0, refused, rc = 0;
+	bool any = false;
+	int refused, rc;
 
+	/* An attach takes the table's lock under its group's: no waiting under it */
+	rc = memory->ops->lock(memory, true);
+	if (rc)
+		return rc;
 	mutex_lock(&nt->lock);
 	list_for_each_entry(ndev, &nt->devs, elm) {
 		if (req->granularity == IOMMU_PASID_TABLE_INV_DOMAIN) {
@@ -119,13 +131,14 @@ static int inv_read_again(struct intel_nested_table *nt,
 		} else {
 			rc = intel_nested_read_one(ndev, req->pasid, true,
 						   &refused);
-			error = error ?: refused;
+			any |= refused;
 		}
 		if (rc)
 			break;
 	}
 	mutex_unlock(&nt->lock);
-	return rc ?: error;
+	memory->ops->unlock(memory);
+	return rc ?: any ? -EREMOTEIO : 0;
 }
 
 /* Do one request, or put it among @ranges for later */

@@ -199,8 +199,8 @@ static int ndev_track(struct intel_nested_dev *ndev)
 	return 0;
 }
 
-static struct intel_nested_dev *ndev_add(struct intel_nested_table *nt,
-					 struct device *dev)
+static struct intel_nested_dev *ndev_add_locked(struct intel_nested_table *nt,
+						struct device *dev)
 {
 	struct intel_nested_dev *ndev;
 	int rc;
@@ -215,6 +215,32 @@ static struct intel_nested_dev *ndev_add(struct intel_nested_table *nt,
 		return ERR_PTR(rc);
 	}
 	list_add(&ndev->elm, &nt->devs);
+	return ndev;
+}
+
+/*
+ * The guest's entries are kept up to date from the moment they are read. Others
+ * wait for the group mutex that the caller holds, so nobody waits for the guest's
+ * memory here.
+ */
+static struct intel_nested_dev *ndev_add(struct intel_nested_table *nt,
+					 struct device *dev)
+{
+	bool reads = nt->core.config.config == IOMMU_PASID_TABLE_TRANSLATE;
+	struct iommu_guest_memory *memory = nt->core.memory;
+	struct intel_nested_dev *ndev;
+	int rc;
+
+	if (reads) {
+		rc = memory->ops->lock(memory, false);
+		if (rc)
+			return ERR_PTR(rc);
+	}
+	mutex_lock(&nt->lock);
+	ndev = ndev_add_locked(nt, dev);
+	mutex_unlock(&nt->lock);
+	if (reads)
+		memory->ops->unlock(memory);
 	return ndev;
 }
 
@@ -247,10 +273,7 @@ static int intel_nested_attach(struct iommu_pasid_table *table,
 	if (context_copied(info->iommu, info->bus, info->devfn))
 		return -EBUSY;
 
-	/* The guest's entries are kept up to date from the moment they are read */
-	mutex_lock(&nt->lock);
 	ndev = ndev_add(nt, dev);
-	mutex_unlock(&nt->lock);
 	if (IS_ERR(ndev))
 		return PTR_ERR(ndev);
 

@@ -9,6 +9,7 @@
 
 #include <linux/iommu-pasid-table.h>
 #include <linux/mutex.h>
+#include <linux/xarray.h>
 
 #include "nested-batch.h"
 #include "pasid.h"
@@ -18,6 +19,13 @@
  * when the second stage changes
  */
 #define INTEL_NESTED_ATS_PASIDS	512
+
+/*
+ * Tables of a device's directory, 4096 bytes each. With one page of its memory a
+ * guest can make every entry of its own directory need one. These are enough for
+ * all PASIDs below 32768, and for any 512.
+ */
+#define INTEL_NESTED_TABLES	512
 
 /* A guest's entry, 9.6 */
 struct intel_guest_entry {
@@ -49,8 +57,9 @@ struct intel_nested_stage2 {
 /**
  * struct intel_nested_table - A guest's PASID table
  * @core: What the core has of it; first
- * @lock: Protects all below, and the entries that are made of the table. Never
- *        held over a copy from user space.
+ * @lock: Protects all below, and the entries that are made of the table. Taken
+ *        under the group mutex and with the guest's memory locked, so never held
+ *        while user space is waited for.
  * @devs: Devices that use it, of struct intel_nested_dev
  * @batch: Where descriptors are collected
  */
@@ -74,7 +83,11 @@ struct intel_nested_table {
  *          memory is charged to who attached.
  * @nr_pasids: PASIDs from this one on are not used by the device
  * @rid_pasid: PASID of requests without one, whatever @nr_pasids is
+ * @present: PASIDs whose entries the hardware may use. Changes under the table's
+ *           lock, is walked without it.
  * @nr_present: Number of entries that are present
+ * @nr_tables: Number of tables of @pasids; none is empty unless the hardware failed
+ * @no_room: Entries were refused because others had taken their room
  * @refused: Number of the guest's entries that were refused
  */
 struct intel_nested_dev {
@@ -88,7 +101,10 @@ struct intel_nested_dev {
 	struct pasid_table pasids;
 	u32 nr_pasids;
 	u32 rid_pasid;
+	struct xarray present;
 	u32 nr_present;
+	u32 nr_tables;
+	bool no_room;
 	u32 refused;
 };
 
@@ -141,7 +157,7 @@ u32 intel_nested_next_pasid(struct intel_nested_dev *ndev, u32 pasid);
 
 /* nested-inv.c */
 int intel_nested_inv_entries(struct intel_nested_dev *ndev, u32 first,
-			     u64 entries);
+			     u64 entries, bool pde);
 int intel_nested_inv_domain(struct intel_nested_dev *ndev);
 int intel_nested_cache_invalidate(struct iommu_pasid_table *table,
 				  struct iommu_inv_iter *iter, u32 *done);

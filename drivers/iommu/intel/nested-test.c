@@ -151,13 +151,39 @@ static int test_read(struct iommu_guest_memory *memory, u64 gpa, void *buf,
 	return 0;
 }
 
+static int test_lock(struct iommu_guest_memory *memory, bool wait)
+{
+	struct test_guest *guest = container_of(memory, struct test_guest,
+						memory);
+
+	if (guest->error)
+		return guest->error;
+	/* An attach holds nobody up for it, and nobody an attach */
+	if (guest->locked || (wait && mutex_is_locked(&guest->nt->lock)))
+		return -EDEADLK;
+	guest->locked = true;
+	guest->locks++;
+	return 0;
+}
+
+static void test_unlock(struct iommu_guest_memory *memory)
+{
+	container_of(memory, struct test_guest, memory)->locked = false;
+}
+
+static const struct iommu_guest_memory_ops test_guest_ops = {
+	.lock = test_lock,
+	.unlock = test_unlock,
+	.read = test_read,
+};
+
 struct test_guest *vtd_test_new_guest(struct kunit *test)
 {
 	struct test_guest *guest;
 
 	guest = kunit_kzalloc(test, sizeof(*guest), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, guest);
-	guest->memory.read = test_read;
+	guest->memory.ops = &test_guest_ops;
 	return guest;
 }
 
@@ -228,17 +254,28 @@ int vtd_test_expect(struct test_hw *hw, u32 pasid, struct pasid_entry *entry)
 
 /* The hardware */
 
-/* An entry of the directory and the table as they are in memory, 3.4.3 */
-void vtd_test_fetch(struct test_hw *hw, u32 pasid, struct pasid_entry *entry)
+static u64 test_memory_pde(struct test_hw *hw, u32 pasid)
 {
 	struct pasid_dir_entry *dir = hw->ndev.pasids.table;
+
+	return pasid < hw->ndev.pasids.max_pasid ? dir[pasid / 64].val : 0;
+}
+
+static void test_fetch_entry(u64 pde, u32 pasid, struct pasid_entry *entry)
+{
 	struct pasid_entry *table;
 
 	memset(entry, 0, sizeof(*entry));
-	if (pasid >= hw->ndev.pasids.max_pasid || !(dir[pasid / 64].val & 1))
+	if (!(pde & 1))
 		return;
-	table = phys_to_virt(dir[pasid / 64].val & GENMASK_ULL(63, 12));
+	table = phys_to_virt(pde & GENMASK_ULL(63, 12));
 	*entry = table[pasid % 64];
+}
+
+/* An entry of the directory and the table as they are in memory, 3.4.3 */
+void vtd_test_fetch(struct test_hw *hw, u32 pasid, struct pasid_entry *entry)
+{
+	test_fetch_entry(test_memory_pde(hw, pasid), pasid, entry);
 }
 
 static bool test_present(const struct pasid_entry *entry)
@@ -260,8 +297,13 @@ static void test_judge_entry(struct test_hw *hw, u32 pasid,
 	struct pasid_entry absent = *old;
 
 	absent.val[0] &= ~BIT_ULL(0);
+	/* A device TLB may have what the entry says, or said a moment ago */
+	if (memchr_inv(entry, 0, sizeof(*entry)))
+		KUNIT_EXPECT_EQ(hw->test, intel_nested_next_pasid(&hw->ndev, pasid),
+				pasid);
 	if (test_same(entry, old) || test_same(entry, new))
 		return;
+	hw->away++;
 	/* The rest stays until no cache has it, 6.5.3.3 */
 	KUNIT_EXPECT_TRUE_MSG(hw->test, test_same(entry, &absent),
 			      "pasid %u: %llx %llx %llx", pasid, entry->val[0],
@@ -278,6 +320,18 @@ static void test_fill(struct test_cached *cached, const struct pasid_entry *entr
 {
 	cached->valid = true;
 	cached->entry = *entry;
+}
+
+/* Which entry the hardware finds if it is not in the PASID cache */
+static void test_walk(struct test_hw *hw, u32 pasid, struct pasid_entry *entry)
+{
+	struct test_cached_pde *cached = &hw->pde_cache[pasid / 64];
+
+	if (!cached->valid) {
+		cached->pde = test_memory_pde(hw, pasid);
+		cached->valid = cached->pde & 1 || test_caching_mode(hw);
+	}
+	test_fetch_entry(cached->pde, pasid, entry);
 }
 
 /**
@@ -298,6 +352,7 @@ void vtd_test_prefetch(struct test_hw *hw)
 		vtd_test_fetch(hw, pasid, &entry);
 		if (hw->judge)
 			test_judge_entry(hw, pasid, &entry);
+		test_walk(hw, pasid, &entry);
 		if (!cache->valid &&
 		    (test_present(&entry) || test_caching_mode(hw)))
 			test_fill(cache, &entry);
@@ -330,8 +385,10 @@ static void test_execute(struct test_hw *hw, const struct test_desc *desc)
 	u32 pasid = desc->pasid;
 
 	KUNIT_EXPECT_NE(hw->test, desc->kind, TEST_DESC_BAD);
-	if (desc->kind == TEST_DESC_CACHE_ALL && own)
+	if (desc->kind == TEST_DESC_CACHE_ALL && own) {
+		memset(hw->pde_cache, 0, sizeof(hw->pde_cache));
 		memset(hw->pasid_cache, 0, sizeof(hw->pasid_cache));
+	}
 	if (desc->kind == TEST_DESC_IOTLB_DOMAIN && own)
 		memset(hw->iotlb, 0, sizeof(hw->iotlb));
 	if (desc->kind == TEST_DESC_DEV_TLB && dev && desc->everything)
@@ -419,6 +476,9 @@ void vtd_test_check_caches(struct test_hw *hw)
 	u32 pasid;
 
 	for (pasid = 0; pasid < TEST_PASIDS; pasid++) {
+		if (hw->pde_cache[pasid / 64].valid)
+			KUNIT_ASSERT_EQ(hw->test, hw->pde_cache[pasid / 64].pde,
+					test_memory_pde(hw, pasid));
 		test_check_cached(hw, "PASID cache", &hw->pasid_cache[pasid],
 				  pasid);
 		test_check_cached(hw, "IOTLB", &hw->iotlb[pasid], pasid);
@@ -438,6 +498,7 @@ struct intel_nested_table *vtd_test_new_table(struct kunit *test,
 	nt = kunit_kzalloc(test, sizeof(*nt), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, nt);
 	nt->core.memory = &guest->memory;
+	guest->nt = nt;
 	nt->core.config = (struct iommu_hwpt_pasid_table){
 		.flags = IOMMU_PASID_TABLE_ATS,
 		.format = IOMMU_PASID_TABLE_VTD,

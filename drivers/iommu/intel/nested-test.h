@@ -92,6 +92,10 @@ void vtd_test_decode(const struct qi_desc *desc, struct test_desc *decoded);
  * @secret: Words that nobody has a reason to read
  * @reads: Number of reads
  * @leaked: One of @secret was read
+ * @nt: Table, whose lock nobody holds while he waits for the memory
+ * @locked: Somebody has the memory
+ * @error: What locking it without waiting, or waiting, returns
+ * @locks: Number of times that it was locked
  */
 struct test_guest {
 	struct iommu_guest_memory memory;
@@ -100,6 +104,10 @@ struct test_guest {
 	DECLARE_BITMAP(secret, TEST_PAGES * TEST_PAGE_WORDS);
 	unsigned int reads;
 	bool leaked;
+	struct intel_nested_table *nt;
+	bool locked;
+	int error;
+	unsigned int locks;
 };
 
 /* PASIDs that the hardware below has caches for */
@@ -109,6 +117,11 @@ struct test_guest {
 struct test_cached {
 	bool valid;
 	struct pasid_entry entry;
+};
+
+struct test_cached_pde {
+	bool valid;
+	u64 pde;
 };
 
 /**
@@ -121,6 +134,8 @@ struct test_cached {
  * @old: Entries before the change that goes on
  * @new: Entries after it
  * @judge: @old and @new are valid
+ * @away: How often an entry was found on its way from @old to @new
+ * @pde_cache: Entries of the directory, as the PASID cache has them
  * @pasid_cache: PASID cache
  * @iotlb: IOTLB; which entry a translation comes from is all that matters
  * @dev_tlb: Device TLB, of requests with a PASID
@@ -143,6 +158,8 @@ struct test_hw {
 	struct pasid_entry old[TEST_PASIDS];
 	struct pasid_entry new[TEST_PASIDS];
 	bool judge;
+	unsigned int away;
+	struct test_cached_pde pde_cache[TEST_PASIDS / 64];
 	struct test_cached pasid_cache[TEST_PASIDS];
 	struct test_cached iotlb[TEST_PASIDS];
 	struct test_cached dev_tlb[TEST_PASIDS];

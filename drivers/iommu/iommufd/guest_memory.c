@@ -5,6 +5,7 @@
  */
 #include <linux/highmem.h>
 #include <linux/iommu-pasid-table.h>
+#include <linux/sched/signal.h>
 
 #include "io_pagetable.h"
 #include "iommufd_private.h"
@@ -28,49 +29,101 @@ static int guest_memory_copy(struct iommu_domain *domain, unsigned long gpa,
 	}
 }
 
-/**
- * iommufd_guest_memory_read() - Read what a guest has written
- * @memory: Of the HWPT of a guest's PASID table
- * @gpa: First guest physical address
- * @buf: Returns the bytes
- * @len: Number of them
- *
- * Touches pinned pages only, so it takes no page faults. Takes iova_rwsem for
- * reading: whoever pins pages for a new domain may hold it for as long as user
- * space takes to answer theirs.
- *
- * Return: 0, -EFAULT if the IOAS maps nothing at one of the addresses, or -EINTR
- * for a fatal signal.
- */
-int iommufd_guest_memory_read(struct iommu_guest_memory *memory, u64 gpa,
-			      void *buf, size_t len)
+static struct io_pagetable *guest_memory_iopt(struct iommu_guest_memory *memory)
 {
 	struct iommufd_hwpt_nested *hwpt =
 		container_of(memory, struct iommufd_hwpt_nested, memory);
-	struct io_pagetable *iopt = &hwpt->parent->ioas->iopt;
+
+	return &hwpt->parent->ioas->iopt;
+}
+
+static int guest_memory_lock(struct iommu_guest_memory *memory, bool wait)
+{
+	struct io_pagetable *iopt = guest_memory_iopt(memory);
+
+	if (!wait)
+		return down_read_trylock(&iopt->iova_rwsem) ? 0 : -EAGAIN;
+	return down_read_killable(&iopt->iova_rwsem) ? -EINTR : 0;
+}
+
+static void guest_memory_unlock(struct iommu_guest_memory *memory)
+{
+	up_read(&guest_memory_iopt(memory)->iova_rwsem);
+}
+
+/* Touches pinned pages only, so it takes no page faults */
+static int guest_memory_read(struct iommu_guest_memory *memory, u64 gpa,
+			     void *buf, size_t len)
+{
+	struct iommufd_hwpt_nested *hwpt =
+		container_of(memory, struct iommufd_hwpt_nested, memory);
+	struct io_pagetable *iopt = guest_memory_iopt(memory);
 	struct iopt_area_contig_iter iter;
 	struct iopt_area *area;
 	unsigned long last;
-	int rc = 0;
+	int rc;
+
+	lockdep_assert_held(&iopt->iova_rwsem);
 
 	if (WARN_ON_ONCE(!len))
 		return -EINVAL;
 	if (check_add_overflow((unsigned long)gpa, len - 1, &last))
 		return -EFAULT;
 
-	if (down_read_killable(&iopt->iova_rwsem))
-		return -EINTR;
 	iopt_for_each_contig_area(&iter, area, iopt, gpa, last) {
 		unsigned long stop = min(last, iopt_area_last_iova(area));
 
 		rc = guest_memory_copy(hwpt->parent->common.domain,
 				       iter.cur_iova, stop, buf);
 		if (rc)
-			break;
+			return rc;
 		buf += stop - iter.cur_iova + 1;
 	}
-	if (!rc && !iopt_area_contig_done(&iter))
-		rc = -EFAULT;
-	up_read(&iopt->iova_rwsem);
-	return rc;
+	return iopt_area_contig_done(&iter) ? 0 : -EFAULT;
+}
+
+/*
+ * The lock is iova_rwsem. It is held over page faults of user space, by calls that
+ * write to its buffers, and whoever waits to write keeps later readers out.
+ */
+static const struct iommu_guest_memory_ops guest_memory_ops = {
+	.lock = guest_memory_lock,
+	.unlock = guest_memory_unlock,
+	.read = guest_memory_read,
+};
+
+/**
+ * iommufd_guest_memory_init() - Let a driver read what a guest has written
+ * @hwpt: HWPT of the guest's PASID table; has its parent
+ */
+void iommufd_guest_memory_init(struct iommufd_hwpt_nested *hwpt)
+{
+	hwpt->memory.ops = &guest_memory_ops;
+}
+
+/**
+ * iommufd_guest_memory_wait() - Wait until an attach can read guest memory
+ * @hwpt: HWPT that could not be attached
+ * @error: Errno of that attempt
+ *
+ * An attach reads the guest's entries under locks that others need, so it does not
+ * wait there but fails with -EAGAIN. The caller holds no such lock.
+ *
+ * Return: 0 to try again, -EINTR for a fatal signal, or @error if it has nothing
+ * to do with guest memory.
+ */
+int iommufd_guest_memory_wait(struct iommufd_hw_pagetable *hwpt, int error)
+{
+	struct iommu_guest_memory *memory;
+	int rc;
+
+	if (error != -EAGAIN || hwpt->obj.type != IOMMUFD_OBJ_HWPT_NESTED ||
+	    !iommu_domain_is_pasid_table(hwpt->domain))
+		return error;
+	memory = &container_of(hwpt, struct iommufd_hwpt_nested, common)->memory;
+	rc = guest_memory_lock(memory, true);
+	if (rc)
+		return rc;
+	guest_memory_unlock(memory);
+	return fatal_signal_pending(current) ? -EINTR : 0;
 }

@@ -27,7 +27,7 @@ iommufd_pasid_table_alloc(struct device *dev, struct iommufd_hwpt_nested *hwpt,
 	rc = iommufd_copy_user_data(&config, sizeof(config), user_data);
 	if (rc)
 		return ERR_PTR(rc);
-	hwpt->memory.read = iommufd_guest_memory_read;
+	iommufd_guest_memory_init(hwpt);
 	return iommu_pasid_table_alloc(dev, hwpt->parent->common.domain,
 				       &config, &hwpt->memory);
 }

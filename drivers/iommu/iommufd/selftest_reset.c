@@ -26,7 +26,8 @@ int mock_reset_attach(struct iommu_domain *domain, struct device *dev)
 	if (domain->type != IOMMU_DOMAIN_BLOCKED) {
 		if (WARN_ON(mdev->quiet))
 			return -EIO;
-		if (mdev->error)
+		if (mdev->error && (!mdev->error_domain ||
+				    mdev->error_domain == domain))
 			return -mdev->error;
 	}
 	mdev->domain = domain;
@@ -84,7 +85,21 @@ static u32 mock_nr_pasids(struct device *dev)
 	return nr;
 }
 
-static int mock_reset_query(struct iommufd_ucmd *ucmd, struct device *dev)
+static void mock_reset_hwpt(struct iommu_test_cmd *cmd, struct device *dev,
+			    struct iommu_domain *domain)
+{
+	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
+
+	if (cmd->reset.what == MOCK_RESET_QUERY) {
+		cmd->reset.out_uses = mock_rid_uses(dev, domain);
+		return;
+	}
+	/* Compared, and not looked into: it may be gone by then */
+	WRITE_ONCE(mdev->error_domain, domain);
+	WRITE_ONCE(mdev->error, cmd->reset.error);
+}
+
+static int mock_reset_object(struct iommufd_ucmd *ucmd, struct device *dev)
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
 	struct iommufd_hw_pagetable *hwpt;
@@ -96,7 +111,7 @@ static int mock_reset_query(struct iommufd_ucmd *ucmd, struct device *dev)
 	if (obj->type == IOMMUFD_OBJ_HWPT_PAGING ||
 	    obj->type == IOMMUFD_OBJ_HWPT_NESTED) {
 		hwpt = container_of(obj, struct iommufd_hw_pagetable, obj);
-		cmd->reset.out_uses = mock_rid_uses(dev, hwpt->domain);
+		mock_reset_hwpt(cmd, dev, hwpt->domain);
 	}
 	iommufd_put_object(ucmd->ictx, obj);
 	cmd->reset.out_quiet = iommufd_test_reset_dev(dev)->quiet;
@@ -119,11 +134,13 @@ int iommufd_test_reset(struct iommufd_ucmd *ucmd, struct iommufd_device *idev)
 		return -EINVAL;
 	switch (cmd->reset.what) {
 	case MOCK_RESET_QUERY:
-		return mock_reset_query(ucmd, idev->dev);
+	case MOCK_RESET_ERROR:
+		return mock_reset_object(ucmd, idev->dev);
 	case MOCK_RESET_BEGIN:
 		iommu_device_quiesce(idev->dev, IOMMU_QUIESCE_RESET);
 		return 0;
 	case MOCK_RESET_END:
+		iommufd_test_reset_dev(idev->dev)->error_domain = NULL;
 		iommufd_test_reset_dev(idev->dev)->error = cmd->reset.error;
 		iommu_device_resume(idev->dev, IOMMU_QUIESCE_RESET);
 		iommufd_test_reset_dev(idev->dev)->error = 0;

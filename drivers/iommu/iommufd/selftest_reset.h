@@ -12,11 +12,13 @@
  * struct mock_reset_dev - What the mock IOMMU has of a device, PASIDs aside
  * @domain: Domain that was attached last, guest tables aside
  * @error: Positive errno that an attach fails with, or 0
+ * @error_domain: Domain that @error is for, or NULL for any
  * @quiet: Nothing must be sent to the device
  */
 struct mock_reset_dev {
 	const struct iommu_domain *domain;
 	u32 error;
+	const struct iommu_domain *error_domain;
 	bool quiet;
 };
 

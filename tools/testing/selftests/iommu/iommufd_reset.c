@@ -225,6 +225,69 @@ TEST_F(reset, failed)
 	ASSERT_TRUE(works(self, self->rid_id[1], 1));
 }
 
+/* What is busy at the end of a reset is attached when it is not busy any more */
+TEST_F(reset, busy)
+{
+	int tries;
+
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
+	for (tries = 0; tries < 1000 && !works(self, self->rid_id[0], 1); tries++)
+		usleep(10000);
+	ASSERT_TRUE(works(self, self->rid_id[0], 1));
+	ASSERT_TRUE(pasid_uses(self, PASID, self->pasid_id[0]));
+
+	/* Something else comes first, or another reset, or the end of all */
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id, self->rid_id[1]));
+	ASSERT_TRUE(works(self, self->rid_id[1], 1));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+	ASSERT_TRUE(silent(self, self->rid_id[1]));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
+}
+
+static int attach_error(struct _test_data_reset *self, __u32 stdev_id,
+			__u32 hwpt_id, __u32 error)
+{
+	struct iommu_test_cmd cmd = {
+		.reset = {
+			.what = MOCK_RESET_ERROR,
+			.pt_id = hwpt_id,
+			.error = error,
+		},
+	};
+
+	return test_op(self->fd, IOMMU_TEST_OP_RESET, stdev_id, &cmd);
+}
+
+/* So is what the group goes back to, since not all of its devices can leave */
+TEST_F(reset, busy_group)
+{
+	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
+	__u32 stdev_id[2], dev_id[2];
+	int i, tries;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id, flags,
+					      &stdev_id[i], &dev_id[i]));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, replace(self->fd, stdev_id[i], self->rid_id[0]));
+	ASSERT_EQ(0, attach_error(self, stdev_id[0], self->rid_id[0], EAGAIN));
+	ASSERT_EQ(0, attach_error(self, stdev_id[1], self->rid_id[1], ENOSPC));
+	ASSERT_EQ(ENOSPC, replace(self->fd, stdev_id[0], self->rid_id[1]));
+	self->stdev_id = stdev_id[1];
+	ASSERT_TRUE(works(self, self->rid_id[0], 0));
+	self->stdev_id = stdev_id[0];
+	ASSERT_TRUE(silent(self, self->rid_id[0]));
+	ASSERT_EQ(0, attach_error(self, stdev_id[0], self->rid_id[0], 0));
+	for (tries = 0; tries < 1000 && !works(self, self->rid_id[0], 0); tries++)
+		usleep(10000);
+	ASSERT_TRUE(works(self, self->rid_id[0], 0));
+}
+
 /* A device that does not answer is cut off until a reset, and for no less */
 TEST_F(reset, lost)
 {

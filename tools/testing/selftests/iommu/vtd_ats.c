@@ -283,19 +283,33 @@ TEST_F(ats, most_pasids)
 	EXPECT_EQ(0, invalidate(v, env->hwpt, inv_domain(INV_PASID_CACHE)));
 	EXPECT_EQ(AT_B, vtd_dma(v, MOST - 1, GIOVA));
 	EXPECT_TRUE(vtd_blocked(v, MOST, GIOVA));
-	EXPECT_EQ(-ENOSPC, vtd_changed(v, MOST));
+	EXPECT_TRUE(vtd_refused(v, MOST, -ENOSPC));
 	EXPECT_TRUE(vtd_blocked(v, MOST, GIOVA));
 	/* Those that do translate may change */
 	pasid_table_set_pasid(&env->pasids, MOST - 1, &env->table);
 	EXPECT_EQ(0, vtd_changed(v, MOST - 1));
 	EXPECT_EQ(AT_A, vtd_dma(v, MOST - 1, GIOVA));
 
+	/* The first of those that wait comes as soon as another one leaves */
 	pasid_table_clear_pasid(&env->pasids, FIRST);
 	EXPECT_EQ(0, vtd_changed(v, FIRST));
-	EXPECT_EQ(0, vtd_changed(v, MOST));
 	EXPECT_EQ(AT_B, vtd_dma(v, MOST, GIOVA));
-	EXPECT_EQ(-ENOSPC, vtd_changed(v, MOST + 1));
+	EXPECT_EQ(0, vtd_changed(v, MOST));
+	EXPECT_TRUE(vtd_refused(v, MOST + 1, -ENOSPC));
 	EXPECT_TRUE(vtd_blocked(v, FIRST, GIOVA));
+	EXPECT_TRUE(vtd_blocked(v, MOST + 1, GIOVA));
+	/* A pass in which one leaves and one comes that is before it */
+	pasid_table_clear_pasid(&env->pasids, MOST);
+	pasid_table_set_pasid(&env->pasids, FIRST, &v->other);
+	for (pasid = MOST + 1; pasid < 1 << VTD_BITS; pasid++)
+		pasid_table_clear_pasid(&env->pasids, pasid);
+	EXPECT_EQ(0, invalidate(v, env->hwpt, inv_domain(INV_PASID_CACHE)));
+	EXPECT_EQ(AT_B, vtd_dma(v, FIRST, GIOVA));
+	EXPECT_TRUE(vtd_blocked(v, MOST, GIOVA));
+	pasid_table_clear_pasid(&env->pasids, FIRST);
+	pasid_table_set_pasid(&env->pasids, MOST, &v->other);
+	EXPECT_EQ(0, invalidate(v, env->hwpt, inv_domain(INV_PASID_CACHE)));
+	EXPECT_EQ(AT_B, vtd_dma(v, MOST, GIOVA));
 
 	ASSERT_EQ(0, ioas_unmap(env->vm.iommufd, env->vm.ioas, VM_GPA,
 				VM_SIZE));

@@ -144,4 +144,41 @@ static inline int vtd_changed(struct vtd *v, __u32 pasid)
 	return env_invalidate(&v->env, inv_pasid(INV_PASID_CACHE, pasid));
 }
 
+#define TRACE_REFUSED	TRACING "events/intel_iommu/nested_entry_refused/enable"
+
+/* Why the entry of a PASID was refused, the last time it was traced; 0 if never */
+static inline int refusal(const struct vfio_dev *dev, __u32 pasid)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	char line[256], want[64];
+	int error = 0;
+	char *at;
+
+	snprintf(want, sizeof(want), "%s pasid 0x%x error ", dev->name, pasid);
+	while (trace && fgets(line, sizeof(line), trace)) {
+		at = strstr(line, want);
+		if (at && strstr(line, "nested_entry_refused:"))
+			error = atoi(at + strlen(want));
+	}
+	if (trace)
+		fclose(trace);
+	return error;
+}
+
+/*
+ * The guest's driver, after it changed an entry to one that the host does not take.
+ * Returns whether the host says so, and traces that it is for @error.
+ */
+static inline bool vtd_refused(struct vtd *v, __u32 pasid, int error)
+{
+	bool refused;
+
+	if (faults_write(TRACING "trace", "", O_TRUNC) ||
+	    faults_write(TRACE_REFUSED, "1", 0))
+		return false;
+	refused = vtd_changed(v, pasid) == -EREMOTEIO;
+	return !faults_write(TRACE_REFUSED, "0", 0) && refused &&
+	       refusal(v->env.dev, pasid) == error;
+}
+
 #endif

@@ -16,6 +16,9 @@
 #define WARM_UP		50	/* after them the allocators have what they keep */
 #define MANY		524288	/* requests in one call */
 #define MAX_BITS	20
+#define MAX_TABLES	512	/* of the host, for a device */
+/* A directory, and what counters may be wrong by */
+#define SPARE_PAGES	512
 
 /*
  * How much less memory there may be in the end: less than a page, or than the
@@ -28,7 +31,7 @@
 FIXTURE(hostile)
 {
 	struct vtd v;
-	__u64 page, table;	/* GPA, to lead to */
+	__u64 page, table, absent;	/* GPA, to lead to */
 	__u32 hwpt;
 };
 
@@ -69,6 +72,12 @@ FIXTURE_SETUP(hostile)
 	for (pasid = 0; pasid < 1U << PASID_TABLE_LOG2; pasid++)
 		pasid_table_set_pasid(&good, pasid, &v->env.table);
 	self->table = *pasid_table_pde(&good, 0) & PDE_ADDR;
+	/* Neither is it good nor all zero */
+	self->absent = vm_alloc(vm, 4096);
+	memcpy(vm_ptr(vm, self->absent), vm_ptr(vm, self->table), 4096);
+	for (i = 0; i < 4096 / sizeof(__u64); i += 8)
+		((__u64 *)vm_ptr(vm, self->absent))[i] ^=
+			PASID0_PRESENT | PASID0_NO_FAULTS;
 	self->hwpt = 0;
 }
 
@@ -239,30 +248,48 @@ TEST_F_TIMEOUT(hostile, blocked, 120)
 	}
 }
 
-/* As many PASIDs as there can be, all of them good, from one page of the guest */
+/*
+ * As many PASIDs as there can be, from one page of the guest: what the host has for
+ * them is bounded, and nothing for those that are not present
+ */
 TEST_F_TIMEOUT(hostile, maximum_size, 300)
 {
+	const struct {
+		enum evil evil;
+		__u64 table;
+		unsigned int tables;
+	} cases[] = {
+		{ ITSELF },
+		{ ONE_TABLE, self->absent },
+		{ ONE_TABLE, self->table, MAX_TABLES },
+	};
 	struct vtd *v = &self->v;
 	struct env *env = &v->env;
+	__u32 last = MAX_TABLES << PASID_TABLE_LOG2;
 	struct memory before, after;
+	long pages;
 	int i;
 
-	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(0, evil_table(v, self->page, self->table,
-					i ? ONE_TABLE : ITSELF, MAX_BITS,
-					&env->hwpt));
+	ASSERT_LT(last, 1U << v->max_pasid_log2);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		ASSERT_EQ(0, evil_table(v, self->page, cases[i].table,
+					cases[i].evil, MAX_BITS, &env->hwpt));
 		before = memory_now();
 		ASSERT_EQ(0, go_round(env, env->hwpt, 3));
 		after = memory_now();
 		EXPECT_FALSE(lost_slab(&before, &after));
 		EXPECT_LT(before.free - LOST_KIB, after.free);
+		pages = proc_sum("/proc/vmstat", "nr_iommu_pages ");
 		ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
-		TH_LOG("%ld KiB free before, %ld after, %ld while attached",
-		       before.free, after.free, memory_now().free);
-		if (i) {
-			EXPECT_EQ(AT_A, vtd_dma(v, (1U << v->max_pasid_log2) - 1,
-						GIOVA));
+		pages = proc_sum("/proc/vmstat", "nr_iommu_pages ") - pages;
+		TH_LOG("%ld KiB free before, %ld after, %ld pages while attached",
+		       before.free, after.free, pages);
+		EXPECT_GT(cases[i].tables + SPARE_PAGES, pages);
+		if (cases[i].tables) {
+			EXPECT_EQ(AT_A, vtd_dma(v, last - 1, GIOVA));
 			EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+			EXPECT_TRUE(vtd_refused(v, last, -ENOSPC));
+			EXPECT_TRUE(vtd_blocked(v, last, GIOVA));
 		} else {
 			EXPECT_TRUE(vtd_blocked(v, 1, GIOVA));
 		}

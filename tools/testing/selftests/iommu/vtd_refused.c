@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Entries of a guest's PASID table that the host does not take. The request that
- * names such a PASID says why, and the PASID is blocked; attaching the table and
- * requests for all of it say nothing.
+ * names such a PASID says so, the trace says why, and the PASID is blocked; attaching
+ * the table and requests for all of it say nothing.
  */
 #include "vtd_env.h"
 
@@ -89,7 +89,8 @@ static void check(struct __test_metadata *_metadata, struct vtd *v,
 
 	EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
 	s1_write(word, value);
-	EXPECT_EQ(error, vtd_changed(v, PASID));
+	EXPECT_TRUE(error ? vtd_refused(v, PASID, error) :
+			    !vtd_changed(v, PASID));
 	EXPECT_TRUE(vtd_blocked(v, PASID, GIOVA));
 	EXPECT_EQ(AT_B, vtd_dma(v, OTHER, GIOVA));
 	EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
@@ -189,7 +190,7 @@ TEST_F(refused, no_directory)
 
 	EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
 	ASSERT_EQ(0, ioas_unmap(fd, env->vm.ioas, VM_GPA, VM_SIZE));
-	EXPECT_EQ(-EFAULT, vtd_changed(v, PASID));
+	EXPECT_TRUE(vtd_refused(v, PASID, -EFAULT));
 	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_ALL)));
 	EXPECT_EQ(0, vfio_attach(env->dev, env->vm.parent));
 	EXPECT_EQ(0, vfio_attach(env->dev, env->hwpt));
@@ -221,8 +222,8 @@ TEST_F(refused, in_a_batch)
 	pasid_table_set_pasid(&env->pasids, OTHER, &env->table);
 	pasid_table_set_pasid(&env->pasids, OTHER + 1, &env->table);
 	s1_write(&self->entry[2], self->entry[2] | PASID2_RESERVED);
-	EXPECT_EQ(-EINVAL, hwpt_invalidate(env->vm.iommufd, env->hwpt, reqs,
-					   &num));
+	EXPECT_EQ(-EREMOTEIO, hwpt_invalidate(env->vm.iommufd, env->hwpt, reqs,
+					      &num));
 	EXPECT_EQ(2, num);
 	EXPECT_EQ(AT_A, vtd_dma(v, OTHER, GIOVA));
 	EXPECT_TRUE(vtd_blocked(v, PASID, GIOVA));
@@ -238,18 +239,51 @@ TEST_F(refused, no_faults_please)
 {
 	struct vtd *v = &self->v;
 	struct env *env = &v->env;
+	int log;
 
 	s1_write(&self->entry[0], self->entry[0] | PASID0_NO_FAULTS);
 	EXPECT_EQ(0, vtd_changed(v, PASID));
 	EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
 	EXPECT_EQ(NOWHERE, vtd_dma(v, PASID, GIOVA_OTHER));
 	EXPECT_EQ(0, faults(env->dev, false));
-	/* The same for an entry that is not there */
+	/* Nothing is kept of an entry that is not there: traced, but not logged */
 	s1_write(&self->entry[0], PASID0_NO_FAULTS);
 	EXPECT_EQ(0, vtd_changed(v, PASID));
-	EXPECT_EQ(NOWHERE, vtd_dma(v, PASID, GIOVA));
-	EXPECT_EQ(0, faults(env->dev, false));
+	log = log_open();
+	ASSERT_LE(0, log);
+	EXPECT_TRUE(vtd_blocked(v, PASID, GIOVA));
 	EXPECT_TRUE(vtd_blocked(v, OTHER, GIOVA + PLACE_SIZE));
+	EXPECT_EQ(0, log_events(log));
+	close(log);
+}
+
+/* Malformed: the errnos of that, whatever is refused beside it */
+TEST_F(refused, malformed)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	struct iommu_hwpt_pasid_table_invalidate reqs[3];
+	unsigned int i;
+	__u32 num;
+	static const int errors[] = { -EINVAL, -EOPNOTSUPP };
+
+	s1_write(&self->entry[2], self->entry[2] | PASID2_RESERVED);
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		reqs[0] = inv_pasid(INV_PASID_CACHE, OTHER);
+		reqs[1] = inv_pasid(i ? 1U << 31 : 0, PASID);
+		reqs[2] = inv_pasid(INV_PASID_CACHE, PASID);
+		num = 3;
+		EXPECT_EQ(errors[i], hwpt_invalidate(env->vm.iommufd, env->hwpt,
+						     reqs, &num));
+		EXPECT_EQ(1, num);
+		/* It was not done: what the host does not take is not read yet */
+		EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
+	}
+	num = 1;
+	EXPECT_EQ(-EREMOTEIO, hwpt_invalidate(env->vm.iommufd, env->hwpt,
+					      &reqs[2], &num));
+	EXPECT_EQ(0, num);
+	EXPECT_TRUE(vtd_blocked(v, PASID, GIOVA));
 }
 
 /* Tables that cannot be, and what cannot be attached */
