@@ -326,8 +326,8 @@ TEST_F(guest_msi, in_window)
 	int i;
 
 	ASSERT_EQ(0, msi_bind(self->fd, self->dev_id[0], IOVA, gpa, LENGTH));
-	ASSERT_EQ(EADDRINUSE, msi_bind(self->fd, self->dev_id[0], 2 * IOVA, gpa,
-				       2 * LENGTH));
+	ASSERT_EQ(EADDRINUSE, msi_bind(self->fd, self->dev_id[0], 2 * IOVA,
+				       MOCK_MSI_START, 2 * LENGTH));
 	ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id,
 				      MOCK_FLAGS_DEVICE_SW_MSI, &stdev_id,
 				      &dev_id));

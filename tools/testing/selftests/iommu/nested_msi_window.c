@@ -420,6 +420,7 @@ TEST_F(options, doorbell_for_window)
 {
 	struct vm *vm = &self->env->vm;
 	struct doorbell bell = self->bell;
+	unsigned int i;
 
 	bell.iova = elsewhere.iova;
 	ASSERT_EQ(0, bell_bind(vm, self->dev, &bell));
@@ -427,7 +428,9 @@ TEST_F(options, doorbell_for_window)
 	ASSERT_EQ(0, vfio_attach(self->second, self->env->hwpt));
 	ASSERT_EQ(0, msi_on(&self->m.msi));
 	EXPECT_STREQ("", bell_check(self->env, &self->m.msi, &bell));
-	EXPECT_EQ(-ENOSPC, msi_on(&self->m.msi2));
+	/* More often than an interrupt controller has vectors to lose */
+	for (i = 0; i < 200; i++)
+		ASSERT_EQ(-ENOSPC, msi_on(&self->m.msi2));
 	EXPECT_TRUE(msi_arrives(&self->m.msi));
 
 	/* Nor for one that has its interrupts set up already */
