@@ -7,7 +7,8 @@
  * not change: whoever would change it is refused.
  *
  * Locks, from the outside: the group mutex, the mutex of the device's MSIs,
- * iommu_guest_msi_lock. Setting up an MSI holds the second one throughout.
+ * iommu_guest_msi_lock, that of the pages of MSI windows in dma-iommu.c. Setting up
+ * an MSI holds the second one throughout.
  */
 #include <linux/iommu-guest-msi.h>
 #include <linux/iommu-pasid-table.h>
