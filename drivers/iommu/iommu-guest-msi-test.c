@@ -33,8 +33,7 @@
 /* Physical doorbells, at the same place inside 64K */
 #define TEST_P			0x8090040ULL
 #define TEST_Q			0x80b0040ULL
-/* Its page has the number of the first one of the window */
-#define TEST_P_FLAT		(TEST_FLAT + 0x40)
+#define TEST_R			0x80d0040ULL
 /* gIOVAs, and two doorbells of the guest, one behind the other */
 #define TEST_I			0x10000000ULL
 #define TEST_J			0x20000000ULL
@@ -110,6 +109,8 @@ struct guest_msi_test {
 	unsigned int nr_bindings;
 	struct test_resv resv[2];
 	unsigned int nr_resv;
+	/* Where the flat windows have TEST_P and TEST_Q */
+	u64 flat[2];
 };
 
 static struct device *test_dev(struct guest_msi_test *gt, int d)
@@ -130,6 +131,12 @@ static enum test_stage1 test_stage1_of(int place)
 static bool test_in_window(u64 addr)
 {
 	return in_range(addr, TEST_FLAT, TEST_FLAT_SIZE);
+}
+
+static u64 test_flat_addr(struct guest_msi_test *gt, u64 phys)
+{
+	return gt->flat[(phys & PAGE_MASK) != (TEST_P & PAGE_MASK)] +
+	       (phys & ~PAGE_MASK);
 }
 
 /* The fake IOMMU */
@@ -524,6 +531,12 @@ static int guest_msi_test_init(struct kunit *test)
 					     "iommu-guest-msi-test"));
 	gt->registered = true;
 	TEST_OK(test, iommu_device_register(&gt->iommu, &test_ops, NULL));
+	gt->resv[0] = (struct test_resv){
+		.start = TEST_FLAT,
+		.length = TEST_FLAT_SIZE,
+		.type = IOMMU_RESV_SW_MSI,
+	};
+	gt->nr_resv = 1;
 	for (d = 0; d < TEST_DEVS; d++) {
 		gt->devs[d] = test_add_device(gt, d);
 		KUNIT_ASSERT_NOT_NULL(test, gt->devs[d]);
@@ -531,6 +544,16 @@ static int guest_msi_test_init(struct kunit *test)
 		TEST_OK(test, iommu_guest_msi_claim(test_dev(gt, d)));
 	}
 	test_new_places(test);
+
+	/* What a device is told while it is blocked has to hold ever after */
+	TEST_OK(test, test_move(gt, 0, TEST_BLOCKED));
+	for (d = 0; d < 2; d++) {
+		TEST_OK(test, test_prepare(gt, 0, 0, d ? TEST_Q : TEST_P));
+		gt->flat[d] = ALIGN_DOWN(gt->msis[0][0].addr, SZ_4K);
+		KUNIT_ASSERT_TRUE(test, test_in_window(gt->flat[d]));
+		test_free_msi(gt, 0, 0);
+	}
+	KUNIT_ASSERT_NE(test, gt->flat[0], gt->flat[1]);
 	return 0;
 }
 
@@ -576,7 +599,18 @@ test_find_window(struct guest_msi_test *gt, int d, int place, u64 addr,
 	return NULL;
 }
 
-/* The guest promises: its bindings, and the flat window as it is */
+/* What the flat window of the parent has left of it */
+static bool test_is_flat(struct guest_msi_test *gt, int place, u64 addr)
+{
+	int d;
+
+	for (d = 0; d < TEST_DEVS; d++)
+		if (test_find_window(gt, d, place, addr, false))
+			return false;
+	return test_in_window(addr);
+}
+
+/* The guest promises: its bindings, and what is left of the flat window */
 static u64 test_stage1(struct guest_msi_test *gt, int d, int place, u64 addr)
 {
 	const struct iommu_guest_msi_window *window;
@@ -586,7 +620,7 @@ static u64 test_stage1(struct guest_msi_test *gt, int d, int place, u64 addr)
 	window = test_find_window(gt, d, place, addr, true);
 	if (window)
 		return addr - window->iova + window->gpa;
-	return test_in_window(addr) ? addr : TEST_NOWHERE;
+	return test_is_flat(gt, place, addr) ? addr : TEST_NOWHERE;
 }
 
 /* To the doorbell, by what does not go away while the device uses it */
@@ -599,7 +633,7 @@ static bool test_leads_to(struct guest_msi_test *gt, int d, int place,
 	page = test_find_page(test_parent_of(gt, place),
 			      ALIGN_DOWN(addr, SZ_4K));
 	return page && page->phys + addr % SZ_4K == msi->phys &&
-	       (test_in_window(addr) ||
+	       (test_is_flat(gt, place, addr) ||
 		test_find_window(gt, d, place, addr, false));
 }
 
@@ -624,34 +658,27 @@ static bool test_all_lead(struct guest_msi_test *gt, int d, int place)
 
 /*
  * What a move has to do. An MSI that does not find its doorbell may get it by
- * one way only: the next free page of the flat window, if that is where the
- * device writes, for a doorbell that the window does not have yet.
+ * one way only: a page of the flat window that nothing else has, if that is where
+ * the device writes.
  */
 static int test_expect_move(struct guest_msi_test *gt, int d, int place)
 {
 	struct test_parent *parent = test_parent_of(gt, place);
-	u64 addr, next = TEST_FLAT;
-	unsigned int i, j;
+	unsigned int i;
+	u64 addr;
 
 	if (test_blocks(place))
 		return 0;
-	for (i = 0; i < parent->nr_pages; i++)
-		if (test_in_window(parent->pages[i].addr))
-			next += SZ_4K;
 	for (i = 0; i < TEST_MSIS; i++) {
 		const struct test_msi *msi = &gt->msis[d][i];
 
 		if (!msi->desc || test_leads_to(gt, d, place, msi))
 			continue;
 		addr = ALIGN_DOWN(msi->addr, SZ_4K);
-		if (addr != next || test_stage1(gt, d, place, addr) != addr)
+		if (!test_is_flat(gt, place, addr) ||
+		    test_stage1(gt, d, place, addr) != addr ||
+		    test_find_page(parent, addr))
 			return -EBUSY;
-		for (j = 0; j < parent->nr_pages; j++)
-			if (test_in_window(parent->pages[j].addr) &&
-			    parent->pages[j].phys ==
-				    ALIGN_DOWN(msi->phys, SZ_4K))
-				return -EBUSY;
-		next += SZ_4K;
 	}
 	return 0;
 }
@@ -726,7 +753,7 @@ static void guest_msi_test_serves(struct kunit *test)
 static void guest_msi_test_flat(struct kunit *test)
 {
 	struct guest_msi_test *gt = test->priv;
-	int place;
+	int place, i;
 
 	for (place = TEST_BLOCKED; place < TEST_PLACES; place++) {
 		test_free_places(gt);
@@ -740,20 +767,17 @@ static void guest_msi_test_flat(struct kunit *test)
 		TEST_OK(test, test_prepare(gt, 0, 0, TEST_P));
 		TEST_OK(test, test_prepare(gt, 0, 1, TEST_P + 4));
 		TEST_OK(test, test_prepare(gt, 0, 2, TEST_Q));
-		if (place == TEST_BLOCKED) {
-			/* Reaches nothing, and is refused by the next domain */
-			KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr, TEST_P);
-			KUNIT_EXPECT_EQ(test, gt->msis[0][1].addr, TEST_P + 4);
-			KUNIT_EXPECT_EQ(test, gt->msis[0][2].addr, TEST_Q);
-		} else {
-			KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr,
-					TEST_FLAT + 0x40);
-			KUNIT_EXPECT_EQ(test, gt->msis[0][1].addr,
-					TEST_FLAT + 0x44);
-			KUNIT_EXPECT_EQ(test, gt->msis[0][2].addr,
-					TEST_P_FLAT + 0x1000);
-		}
+		for (i = 0; i < TEST_MSIS; i++)
+			KUNIT_EXPECT_EQ(test, gt->msis[0][i].addr,
+					test_flat_addr(gt,
+						       gt->msis[0][i].phys));
 		KUNIT_EXPECT_TRUE(test, test_all_lead(gt, 0, place));
+		/* Set up while it was blocked, or elsewhere: it goes on */
+		if (!test_parent_of(gt, place))
+			KUNIT_EXPECT_EQ(test,
+					test_move(gt, 0, TEST_PLACE(0, 0)), 0);
+		KUNIT_EXPECT_TRUE(test, test_all_lead(gt, 0, place ? place :
+						      TEST_PLACE(0, 0)));
 		test_free_msis(gt);
 	}
 }
@@ -898,6 +922,11 @@ static const struct test_scene_bindings test_scenes[] = {
 	/* One doorbell is where the device writes for another one */
 	{ "gIOVA is another GPA",
 	  { { 0, TEST_I, TEST_G }, { 0, TEST_J, TEST_I } } },
+	/* Where the window would have pages, but for the binding */
+	{ "GPA in the window", { { 0, TEST_I, TEST_FLAT } } },
+	{ "both in the window", { { 0, TEST_FLAT, TEST_FLAT } } },
+	{ "gIOVA in the window of the other parent",
+	  { { 1, TEST_FLAT, TEST_G } } },
 };
 
 KUNIT_ARRAY_PARAM_DESC(test_scenes, test_scenes, name);
@@ -934,15 +963,19 @@ static void test_set_bindings(struct kunit *test,
 			      const struct test_scene_bindings *scene)
 {
 	struct guest_msi_test *gt = test->priv;
-	int i, parent;
+	int i, parent, rc;
 
 	for (i = 0; i < ARRAY_SIZE(scene->bindings); i++) {
 		if (!scene->bindings[i].iova)
 			continue;
 		parent = scene->bindings[i].parent;
 		TEST_OK(test, test_move(gt, 0, TEST_PLACE(parent, 0)));
-		TEST_OK(test, test_bind(gt, 0, parent, scene->bindings[i].iova,
-					scene->bindings[i].gpa, SZ_64K));
+		rc = test_bind(gt, 0, parent, scene->bindings[i].iova,
+			       scene->bindings[i].gpa, SZ_64K);
+		/* Another device's pages may be there */
+		if (rc != -EADDRINUSE ||
+		    !test_in_window(scene->bindings[i].gpa))
+			TEST_OK(test, rc);
 	}
 }
 
@@ -985,7 +1018,6 @@ static void guest_msi_test_moves(struct kunit *test)
 	static const u64 msis[][2] = {
 		{ TEST_P },
 		{ TEST_P, TEST_Q },
-		{ TEST_P_FLAT },
 	};
 	static const int detours[] = {
 		TEST_BLOCKED,
@@ -1007,10 +1039,6 @@ static void guest_msi_test_moves(struct kunit *test)
 		from = test_choose(&left, TEST_PLACES);
 		m = test_choose(&left, ARRAY_SIZE(msis));
 		detour = test_choose(&left, 1 + ARRAY_SIZE(detours));
-		/* Only there the address depends on the physical doorbell */
-		if (msis[m][0] == TEST_P_FLAT && from != TEST_BLOCKED)
-			continue;
-
 		test_set_parent(test, 0, &parents[test_choose(&left, 2)]);
 		test_set_parent(test, 1, &parents[left]);
 		test_set_bindings(test, test->param_value);
@@ -1050,8 +1078,7 @@ static void guest_msi_test_flat_moves(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, gt->parents[1]->nr_pages, 2);
 		for (i = 0; i < 2; i++) {
 			page = &gt->parents[1]->pages[i];
-			KUNIT_EXPECT_EQ(test, page->addr,
-					TEST_FLAT + i * SZ_4K);
+			KUNIT_EXPECT_EQ(test, page->addr, gt->flat[i]);
 			KUNIT_EXPECT_EQ(test, page->phys,
 					(i ? TEST_Q : TEST_P) & ~0xfffULL);
 			KUNIT_EXPECT_EQ(test, page->prot, TEST_PROT);
@@ -1061,7 +1088,7 @@ static void guest_msi_test_flat_moves(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_move(gt, 0, TEST_PLACE(0, 0)), 0);
 	KUNIT_EXPECT_EQ(test, gt->parents[0]->nr_pages, 2);
 
-	/* The window of another parent goes on somewhere else */
+	/* Whatever came first to the window of another parent */
 	test_free_msis(gt);
 	TEST_OK(test, test_move(gt, 0, TEST_BLOCKED));
 	test_free_places(gt);
@@ -1070,13 +1097,80 @@ static void guest_msi_test_flat_moves(struct kunit *test)
 	TEST_OK(test, test_prepare(gt, 0, 0, TEST_P));
 	TEST_OK(test, test_move(gt, 1, TEST_PLACE(1, 0)));
 	TEST_OK(test, test_prepare(gt, 1, 0, TEST_Q));
-	for (s1 = TEST_NONE; s1 < TEST_ABORT; s1++)
-		KUNIT_EXPECT_EQ(test, test_move(gt, 0, TEST_PLACE(1, s1)),
-				-EBUSY);
-	KUNIT_EXPECT_EQ(test, gt->parents[1]->nr_pages, 1);
-	KUNIT_EXPECT_EQ(test, test_move(gt, 0, TEST_PLACE(1, TEST_ABORT)), 0);
-	KUNIT_EXPECT_EQ(test, test_move(gt, 0, TEST_PLACE(0, 0)), 0);
-	KUNIT_EXPECT_TRUE(test, test_all_lead(gt, 0, TEST_PLACE(0, 0)));
+	KUNIT_EXPECT_EQ(test, test_move(gt, 0, TEST_PLACE(1, 0)), 0);
+	KUNIT_EXPECT_EQ(test, test_move(gt, 1, TEST_PLACE(0, 0)), 0);
+	KUNIT_EXPECT_TRUE(test, test_all_lead(gt, 0, TEST_PLACE(1, 0)));
+	KUNIT_EXPECT_TRUE(test, test_all_lead(gt, 1, TEST_PLACE(0, 0)));
+}
+
+/* A window that is somewhere else when the device comes back */
+static void guest_msi_test_window_moves(struct kunit *test)
+{
+	struct guest_msi_test *gt = test->priv;
+	const u64 moved = TEST_FLAT + TEST_FLAT_SIZE;
+	struct iommu_domain *parent = &gt->parents[1]->domain;
+
+	TEST_OK(test, test_move(gt, 0, TEST_BLOCKED));
+	TEST_OK(test, test_prepare(gt, 0, 0, TEST_P));
+	iommu_put_dma_cookie(parent);
+	TEST_OK(test, iommu_get_msi_cookie(parent, moved));
+	iommu_guest_msi_move_window(test_dev(gt, 0)->iommu_group, moved);
+	KUNIT_EXPECT_EQ(test, test_move(gt, 0, TEST_PLACE(1, 0)), -EBUSY);
+	KUNIT_EXPECT_EQ(test, gt->parents[1]->nr_pages, 0);
+	test_free_msis(gt);
+	TEST_OK(test, test_prepare(gt, 0, 0, TEST_P));
+	KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr,
+			test_flat_addr(gt, TEST_P) + TEST_FLAT_SIZE);
+	KUNIT_EXPECT_EQ(test, test_move(gt, 0, TEST_PLACE(1, 0)), 0);
+	KUNIT_ASSERT_EQ(test, gt->parents[1]->nr_pages, 1);
+	KUNIT_EXPECT_EQ(test, gt->parents[1]->pages[0].addr,
+			gt->flat[0] + TEST_FLAT_SIZE);
+}
+
+/* A doorbell in the flat window has its pages, but none that are in use */
+static void guest_msi_test_window_shared(struct kunit *test)
+{
+	struct guest_msi_test *gt = test->priv;
+	const int place = TEST_PLACE(0, TEST_NONE);
+	struct test_parent *parent = gt->parents[0];
+	u64 next;
+	int d;
+
+	for (d = 0; d < 3; d++)
+		TEST_OK(test, test_move(gt, d, place));
+	TEST_OK(test, test_bind(gt, 0, 0, TEST_I, gt->flat[0], SZ_4K));
+	/* Without a binding, beside it; with one, in it: in any order */
+	TEST_OK(test, test_prepare(gt, 1, 0, TEST_P));
+	next = ALIGN_DOWN(gt->msis[1][0].addr, SZ_4K);
+	TEST_OK(test, test_prepare(gt, 0, 0, TEST_P));
+	KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr, gt->flat[0] + 0x40);
+	TEST_OK(test, test_prepare(gt, 1, 1, TEST_Q));
+	for (d = 0; d < 2; d++)
+		KUNIT_EXPECT_TRUE(test, test_all_lead(gt, d, place));
+	KUNIT_EXPECT_NE(test, next, gt->flat[0]);
+
+	/* Nothing takes what is in use */
+	KUNIT_EXPECT_EQ(test, test_bind(gt, 2, 0, TEST_I, next, SZ_4K),
+			-EADDRINUSE);
+	KUNIT_EXPECT_EQ(test, test_bind(gt, 2, 0, TEST_I, TEST_FLAT,
+					TEST_FLAT_SIZE), -EADDRINUSE);
+	/* But in another parent */
+	TEST_OK(test, test_bind(gt, 2, 1, TEST_I, TEST_FLAT, TEST_FLAT_SIZE));
+	KUNIT_EXPECT_EQ(test, test_move(gt, 1, TEST_PLACE(1, 0)), -EBUSY);
+	test_free_msis(gt);
+	TEST_OK(test, test_move(gt, 1, TEST_PLACE(1, 0)));
+	/* Which has no room left then */
+	KUNIT_EXPECT_EQ(test, test_prepare(gt, 1, 0, TEST_P), -EBUSY);
+	KUNIT_EXPECT_EQ(test, gt->parents[1]->nr_pages, 0);
+
+	/* What was told without looking at the binding is found out */
+	TEST_OK(test, test_move(gt, 1, TEST_BLOCKED));
+	TEST_OK(test, test_prepare(gt, 1, 0, TEST_P));
+	KUNIT_EXPECT_EQ(test, test_move(gt, 1, place), -EBUSY);
+	TEST_OK(test, test_unbind(gt, 0));
+	KUNIT_EXPECT_EQ(test, test_move(gt, 1, place), 0);
+	KUNIT_EXPECT_TRUE(test, test_all_lead(gt, 1, place));
+	KUNIT_EXPECT_FALSE(test, parent->bad);
 }
 
 /* A group moves as one: whose MSIs allow it goes back with the other */
@@ -1133,7 +1227,7 @@ static void guest_msi_test_map_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, test_prepare(gt, 0, 0, TEST_P), -ENOMEM);
 	gt->parents[0]->fail_map = false;
 	KUNIT_EXPECT_EQ(test, test_prepare(gt, 0, 0, TEST_P), 0);
-	KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr, TEST_FLAT + 0x40);
+	KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr, test_flat_addr(gt, TEST_P));
 
 	/* The window of the next parent */
 	gt->parents[1]->fail_map = true;
@@ -1261,8 +1355,6 @@ static void guest_msi_test_window(struct kunit *test)
 	u64 last = BIT_ULL(40);
 	int i, j;
 
-	gt->resv[0].type = IOMMU_RESV_SW_MSI;
-	gt->nr_resv = 1;
 	for (i = 0; i < 64; i++) {
 		const u64 length = BIT_ULL(i);
 		const int fits = i >= 12 && i <= 40 ? IOMMU_GUEST_MSI_MAPPED :
@@ -1317,8 +1409,10 @@ static void guest_msi_test_kinds(struct kunit *test)
 	struct guest_msi_test *gt = test->priv;
 	int i, j;
 
+	gt->nr_resv = 0;
 	KUNIT_EXPECT_EQ(test, test_kind(gt, 0, 0, SZ_64K), -EOPNOTSUPP);
 	gt->resv[0].type = IOMMU_RESV_RESERVED;
+	gt->resv[0].start = 0;
 	gt->resv[0].length = SZ_4M;
 	gt->nr_resv = 1;
 	KUNIT_EXPECT_EQ(test, test_kind(gt, 0, 0, SZ_64K), -EOPNOTSUPP);
@@ -1361,7 +1455,7 @@ static void guest_msi_test_kinds(struct kunit *test)
 static void guest_msi_test_unclaimed(struct kunit *test)
 {
 	struct guest_msi_test *gt = test->priv;
-	int from, to;
+	int from, to, i;
 
 	iommu_guest_msi_unclaim(test_dev(gt, 0));
 	for (from = TEST_BLOCKED; from < TEST_PLACES; from++) {
@@ -1378,11 +1472,30 @@ static void guest_msi_test_unclaimed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gt->parents[0]->nr_pages, 1);
 	KUNIT_EXPECT_EQ(test, gt->parents[1]->nr_pages, 1);
 
+	/* It shares the window with those that are, and keeps off bindings */
+	TEST_OK(test, test_move(gt, 0, TEST_PLACE(0, 0)));
+	TEST_OK(test, test_move(gt, 1, TEST_PLACE(0, 0)));
+	TEST_OK(test, test_prepare(gt, 1, 0, TEST_P));
+	TEST_OK(test, test_prepare(gt, 1, 1, TEST_Q));
+	TEST_OK(test, test_prepare(gt, 0, 0, TEST_Q));
+	TEST_OK(test, test_prepare(gt, 0, 1, TEST_R));
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_TRUE(test,
+				  test_all_lead(gt, i, TEST_PLACE(0, 0)));
+	test_free_msis(gt);
+	TEST_OK(test, test_move(gt, 1, TEST_PLACE(1, 0)));
+	TEST_OK(test, test_bind(gt, 1, 1, TEST_I, TEST_FLAT + SZ_512K,
+				SZ_512K));
+	TEST_OK(test, test_bind(gt, 1, 1, TEST_J, TEST_FLAT + SZ_4K, SZ_4K));
+	TEST_OK(test, test_move(gt, 0, TEST_PLACE(1, 0)));
+	KUNIT_EXPECT_EQ(test, test_prepare(gt, 0, 0, TEST_R), -ENOMEM);
+	KUNIT_EXPECT_FALSE(test, gt->parents[1]->bad);
+
 	/* The claim begins with what the device is in */
 	TEST_OK(test, test_move(gt, 0, TEST_PLACE(0, TEST_TRANSLATE)));
 	TEST_OK(test, iommu_guest_msi_claim(test_dev(gt, 0)));
 	TEST_OK(test, test_prepare(gt, 0, 0, TEST_P));
-	KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr, TEST_FLAT + 0x40);
+	KUNIT_EXPECT_EQ(test, gt->msis[0][0].addr, test_flat_addr(gt, TEST_P));
 }
 
 static struct kunit_case guest_msi_test_cases[] = {
@@ -1393,6 +1506,8 @@ static struct kunit_case guest_msi_test_cases[] = {
 	KUNIT_CASE(guest_msi_test_bind_late),
 	KUNIT_CASE_PARAM(guest_msi_test_moves, test_scenes_gen_params),
 	KUNIT_CASE(guest_msi_test_flat_moves),
+	KUNIT_CASE(guest_msi_test_window_moves),
+	KUNIT_CASE(guest_msi_test_window_shared),
 	KUNIT_CASE(guest_msi_test_group),
 	KUNIT_CASE(guest_msi_test_map_fails),
 	KUNIT_CASE(guest_msi_test_attach_fails),

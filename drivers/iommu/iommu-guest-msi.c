@@ -7,7 +7,8 @@
  * not change: whoever would change it is refused.
  *
  * Locks, from the outside: the group mutex, the mutex of the device's MSIs,
- * iommu_guest_msi_lock. Setting up an MSI holds the second one throughout.
+ * iommu_guest_msi_lock, that of the pages of MSI windows in dma-iommu.c. Setting up
+ * an MSI holds the second one throughout.
  */
 #include <linux/iommu-guest-msi.h>
 #include <linux/iommu-pasid-table.h>
@@ -15,6 +16,7 @@
 #include <linux/minmax.h>
 #include <linux/msi.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "dma-iommu.h"
 #include "iommu-priv.h"
@@ -24,6 +26,7 @@
  * @node: In the parent's guest_msi_doorbells
  * @parent: Nesting parent; its owner releases all bindings before it goes
  * @users: Bindings of the doorbell
+ * @hole: What the flat window has to leave out for it
  * @gpa: Where the guest's doorbell is
  * @length: Its size
  * @mapped: Whether stage 2 maps it: from the first MSI on, which brings @phys
@@ -33,6 +36,7 @@ struct iommu_guest_msi_doorbell {
 	struct hlist_node node;
 	struct iommu_domain *parent;
 	refcount_t users;
+	struct iommu_dma_msi_hole hole;
 	u64 gpa;
 	u64 length;
 	bool mapped;
@@ -55,6 +59,15 @@ struct iommu_guest_msi {
 
 /* Guards the lists of all devices and parents, and the mappings of doorbells */
 static DEFINE_MUTEX(iommu_guest_msi_lock);
+
+/*
+ * The number of each physical doorbell, by its page, under the same lock. It says
+ * where the doorbell is in a flat window, in every domain the same: what a device
+ * has been told is true wherever it is attached later. A machine has few
+ * doorbells, and only its interrupt controllers name them.
+ */
+static DEFINE_XARRAY(iommu_guest_msi_numbers);
+static unsigned long iommu_guest_msi_nr_numbers;
 
 static u64 doorbell_granule(const struct iommu_guest_msi_doorbell *doorbell)
 {
@@ -106,6 +119,8 @@ static bool guest_msi_owns(const struct iommu_guest_msi *msi, u64 addr)
  */
 int iommu_guest_msi_claim(struct device *dev)
 {
+	struct iommu_resv_region *region;
+	LIST_HEAD(regions);
 	int rc;
 
 	/* The mutex of the MSIs has to be there before the first MSI */
@@ -113,10 +128,42 @@ int iommu_guest_msi_claim(struct device *dev)
 	if (rc)
 		return rc;
 	INIT_LIST_HEAD(&dev->iommu->guest_msis);
+	dev->iommu->msi_window_size = 0;
+	iommu_get_resv_regions(dev, &regions);
+	list_for_each_entry(region, &regions, list) {
+		if (region->type != IOMMU_RESV_SW_MSI)
+			continue;
+		dev->iommu->msi_window_start = region->start;
+		dev->iommu->msi_window_size = region->length;
+	}
+	iommu_put_resv_regions(dev, &regions);
 	dev->iommu->guest_msi_claimed = true;
 	return 0;
 }
 EXPORT_SYMBOL_NS_GPL(iommu_guest_msi_claim, IOMMUFD_INTERNAL);
+
+static int guest_msi_move_window(struct device *dev, void *start)
+{
+	if (!dev->iommu->guest_msi_claimed)
+		return 0;
+	msi_lock_descs(dev);
+	dev->iommu->msi_window_start = *(u64 *)start;
+	msi_unlock_descs(dev);
+	return 0;
+}
+
+/**
+ * iommu_guest_msi_move_window() - Say where the flat window of a group will be
+ * @group: Group that is blocked; none of its devices is claimed or unclaimed now
+ * @start: Where the MSI cookies begin of all domains that it will be attached to
+ *
+ * An MSI in use stays in the old window: the next attach that translates refuses.
+ */
+void iommu_guest_msi_move_window(struct iommu_group *group, u64 start)
+{
+	iommu_group_for_each_dev(group, &start, guest_msi_move_window);
+}
+EXPORT_SYMBOL_NS_GPL(iommu_guest_msi_move_window, IOMMUFD_INTERNAL);
 
 /**
  * iommu_guest_msi_unclaim() - Undo iommu_guest_msi_claim()
@@ -197,6 +244,7 @@ doorbell_get(struct iommu_domain *parent,
 	     const struct iommu_guest_msi_window *window)
 {
 	struct iommu_guest_msi_doorbell *doorbell;
+	int rc;
 
 	hlist_for_each_entry(doorbell, &parent->guest_msi_doorbells, node) {
 		if (doorbell->gpa == window->gpa &&
@@ -216,6 +264,13 @@ doorbell_get(struct iommu_domain *parent,
 	doorbell->parent = parent;
 	doorbell->gpa = window->gpa;
 	doorbell->length = window->length;
+	doorbell->hole.start = window->gpa;
+	doorbell->hole.length = window->length;
+	rc = iommu_dma_add_msi_hole(parent, &doorbell->hole);
+	if (rc) {
+		kfree(doorbell);
+		return ERR_PTR(rc);
+	}
 	hlist_add_head(&doorbell->node, &parent->guest_msi_doorbells);
 	return doorbell;
 }
@@ -228,6 +283,7 @@ static void doorbell_put(struct iommu_guest_msi_doorbell *doorbell)
 		iommu_unmap(doorbell->parent,
 			    doorbell->gpa + doorbell_offset(doorbell),
 			    doorbell_granule(doorbell));
+	iommu_dma_remove_msi_hole(&doorbell->hole);
 	hlist_del(&doorbell->node);
 	kfree(doorbell);
 }
@@ -302,7 +358,8 @@ static int guest_msi_check_bind(struct device *dev,
  * Return: the binding, or
  *
  * * ERR_PTR(-EEXIST): it overlaps a binding of the device
- * * ERR_PTR(-EADDRINUSE): it overlaps another doorbell in part
+ * * ERR_PTR(-EADDRINUSE): it overlaps another doorbell in part, or a page of the
+ *   flat window of @parent that is in use
  * * ERR_PTR(-EBUSY): an MSI of the device is in use without a binding
  * * ERR_PTR(-ENOSPC): the device has IOMMU_GUEST_MSI_MAX bindings
  * * ERR_PTR(-ENOMEM)
@@ -448,60 +505,106 @@ static bool guest_msi_moving(struct device *dev)
 	       (table ? &table->domain : dev->iommu->msi_domain);
 }
 
+/* The number of a physical doorbell, or -ENOMEM */
+static long guest_msi_number(phys_addr_t msi_addr)
+{
+	unsigned long page = msi_addr >> PAGE_SHIFT;
+	void *number;
+	int rc;
+
+	lockdep_assert_held(&iommu_guest_msi_lock);
+
+	number = xa_load(&iommu_guest_msi_numbers, page);
+	if (!number) {
+		number = xa_mk_value(iommu_guest_msi_nr_numbers);
+		rc = xa_err(xa_store(&iommu_guest_msi_numbers, page, number,
+				     GFP_KERNEL));
+		if (rc)
+			return rc;
+		iommu_guest_msi_nr_numbers++;
+	}
+	return xa_to_value(number);
+}
+
+/*
+ * A place for a doorbell in the flat window: that of its number, or the next one
+ * if @domain has something else there. A device that is blocked (@domain is NULL)
+ * gets what the attach to come will most likely have free.
+ */
+static int guest_msi_find_place(struct device *dev, struct iommu_domain *domain,
+				phys_addr_t msi_addr, u64 *place)
+{
+	struct dev_iommu *param = dev->iommu;
+	unsigned long i, nr = param->msi_window_size >> PAGE_SHIFT;
+	long number;
+	int rc;
+
+	number = guest_msi_number(msi_addr);
+	if (number < 0)
+		return number;
+	for (i = 0; i < nr; i++) {
+		*place = param->msi_window_start +
+			 ((u64)((number + i) % nr) << PAGE_SHIFT);
+		if (!domain)
+			return 0;
+		rc = iommu_dma_keep_msi(domain, *place, msi_addr);
+		if (rc != -EBUSY)
+			return rc;
+	}
+	return -EBUSY;
+}
+
 /**
  * iommu_guest_msi_prepare() - Find the address for an MSI that is being set up
  * @desc: The MSI. Returns the address, if there is one.
  * @msi_addr: Physical doorbell
- * @domain: Returns the domain whose software MSI window serves the MSI if the
- *          device has no bindings: the nesting parent, below a guest's table
  *
- * Called with the mutex of the device's MSIs held.
+ * Called with the mutex of the device's MSIs held. While the device is blocked
+ * the address is where its flat window will have the doorbell: the attach to come
+ * keeps it or fails.
  *
- * Return: 1 if @desc has its address, 0 if the window of @domain is to be used,
- * -EBUSY if none of the device's bindings can have this physical doorbell or
- * another domain is being attached, or an errno of iommu_map().
+ * Return: 1 if @desc has its address, 0 if nobody looks after the device or it has
+ * no window, -EBUSY if none of the device's bindings can have this physical doorbell, the flat
+ * window is full or another domain is being attached, or an errno of iommu_map().
  */
-int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr,
-			    struct iommu_domain **domain)
+int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr)
 {
 	struct device *dev = msi_desc_to_dev(desc);
 	struct dev_iommu *param = dev->iommu;
-	struct iommu_guest_msi *msi;
-	u64 granule;
+	struct iommu_guest_msi *msi = NULL;
+	unsigned int shift = PAGE_SHIFT;
+	struct iommu_domain *domain;
+	u64 granule, addr;
 	int rc = 0;
 
 	desc->iommu_msi_phys = msi_addr;
-	if (!param || !param->guest_msi_claimed || !param->msi_domain)
+	if (!param || !param->guest_msi_claimed || !param->msi_domain ||
+	    !param->msi_window_size)
 		return 0;
 	/* The other devices of the group may refuse: no place is sure now */
 	if (guest_msi_moving(dev))
 		return -EBUSY;
 
-	*domain = param->msi_domain;
-	if (!param->msi_domain->iova_cookie) {
-		/* The physical address, in a way that an attach can see later */
-		msi_desc_set_iommu_msi_iova(desc, msi_addr & PAGE_MASK,
-					    PAGE_SHIFT);
-		return 1;
-	}
-
+	domain = param->msi_domain->iova_cookie ? param->msi_domain : NULL;
 	mutex_lock(&iommu_guest_msi_lock);
-	msi = guest_msi_find(dev, param->msi_domain, msi_addr);
-	if (IS_ERR_OR_NULL(msi)) {
-		rc = PTR_ERR_OR_ZERO(msi);
-		goto out_unlock;
+	if (domain)
+		msi = guest_msi_find(dev, domain, msi_addr);
+	if (IS_ERR(msi)) {
+		rc = PTR_ERR(msi);
+	} else if (msi) {
+		granule = doorbell_granule(msi->doorbell);
+		rc = doorbell_map(msi->doorbell,
+				  msi_addr & ~(phys_addr_t)(granule - 1));
+		addr = guest_msi_address(msi, param->pasid_table);
+		shift = ilog2(granule);
+	} else {
+		rc = guest_msi_find_place(dev, domain, msi_addr, &addr);
 	}
-	granule = doorbell_granule(msi->doorbell);
-	rc = doorbell_map(msi->doorbell, msi_addr & ~(phys_addr_t)(granule - 1));
-	if (rc)
-		goto out_unlock;
-	msi_desc_set_iommu_msi_iova(desc,
-				    guest_msi_address(msi, param->pasid_table),
-				    ilog2(granule));
-	rc = 1;
-out_unlock:
 	mutex_unlock(&iommu_guest_msi_lock);
-	return rc;
+	if (rc)
+		return rc;
+	msi_desc_set_iommu_msi_iova(desc, addr, shift);
+	return 1;
 }
 
 static bool guest_msi_serves(struct device *dev, struct iommu_domain *parent,
@@ -518,41 +621,62 @@ static bool guest_msi_serves(struct device *dev, struct iommu_domain *parent,
 	return false;
 }
 
-/*
- * Do the MSIs in use still find their doorbells when @dev is in @domain? Without
- * nesting they are lost if not, as they always were: user space may set them up
- * anew.
- */
+/* Does the guest's stage 1 have something else where the device writes? */
+static bool guest_msi_misleads(struct device *dev, struct iommu_domain *parent,
+			       const struct iommu_pasid_table *table, u64 addr)
+{
+	struct iommu_guest_msi *msi;
+
+	if (!table || table->config.config == IOMMU_PASID_TABLE_BYPASS)
+		return false;
+	list_for_each_entry(msi, &dev->iommu->guest_msis, item)
+		if (msi->doorbell->parent == parent &&
+		    in_range(addr, msi->iova, msi->doorbell->length) &&
+		    msi->iova != msi->doorbell->gpa)
+			return true;
+	return false;
+}
+
+static int guest_msi_keep(struct iommu_domain *domain,
+			  const struct iommu_pasid_table *table,
+			  struct device *dev, u64 addr, phys_addr_t msi_addr)
+{
+	struct dev_iommu *param = dev->iommu;
+
+	lockdep_assert_held(&iommu_guest_msi_lock);
+
+	if (guest_msi_serves(dev, domain, table, addr, msi_addr))
+		return 0;
+	if (!in_range(addr, param->msi_window_start, param->msi_window_size) ||
+	    guest_msi_misleads(dev, domain, table, addr))
+		return -EBUSY;
+	return iommu_dma_keep_msi(domain, addr, msi_addr);
+}
+
+/* Do the MSIs in use still find their doorbells when @dev is in @domain? */
 static int guest_msi_check_attach(struct iommu_domain *domain,
 				  const struct iommu_pasid_table *table,
 				  struct device *dev)
 {
-	struct dev_iommu *param = dev->iommu;
 	struct msi_desc *desc;
-	bool serves, nesting;
-	int rc;
+	int rc = 0;
 	u64 addr;
 
 	/* What is blocked on purpose may be so; other MSIs are not translated */
 	if (!domain->iova_cookie ||
 	    (table && table->config.config == IOMMU_PASID_TABLE_ABORT))
 		return 0;
-	nesting = domain->nest_parent || !list_empty(&param->guest_msis) ||
-		  (param->msi_domain && param->msi_domain->nest_parent);
+	mutex_lock(&iommu_guest_msi_lock);
 	msi_for_each_desc(desc, dev, MSI_DESC_ASSOCIATED) {
 		if (!msi_desc_address(desc, &addr))
 			continue;
-		mutex_lock(&iommu_guest_msi_lock);
-		serves = guest_msi_serves(dev, domain, table, addr,
-					  desc->iommu_msi_phys);
-		mutex_unlock(&iommu_guest_msi_lock);
-		if (serves)
-			continue;
-		rc = iommu_dma_keep_msi(domain, dev, addr, desc->iommu_msi_phys);
-		if (rc && nesting)
-			return rc;
+		rc = guest_msi_keep(domain, table, dev, addr,
+				    desc->iommu_msi_phys);
+		if (rc)
+			break;
 	}
-	return 0;
+	mutex_unlock(&iommu_guest_msi_lock);
+	return rc;
 }
 
 /**

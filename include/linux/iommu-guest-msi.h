@@ -44,6 +44,7 @@ enum iommu_guest_msi_kind {
 #ifdef CONFIG_IOMMU_PASID_TABLE
 int iommu_guest_msi_claim(struct device *dev);
 void iommu_guest_msi_unclaim(struct device *dev);
+void iommu_guest_msi_move_window(struct iommu_group *group, u64 start);
 int iommu_guest_msi_kind(struct iommu_domain *parent, struct device *dev,
 			 const struct iommu_guest_msi_window *window);
 struct iommu_guest_msi *
@@ -52,8 +53,7 @@ iommu_bind_guest_msi(struct iommu_domain *parent, struct device *dev,
 int iommu_unbind_guest_msi(struct iommu_guest_msi *msi);
 void iommu_release_guest_msi(struct iommu_guest_msi *msi);
 
-int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr,
-			    struct iommu_domain **domain);
+int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr);
 int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev,
 			   int (*attach)(struct iommu_domain *domain,
 					 struct device *dev));
@@ -68,8 +68,7 @@ static inline void iommu_guest_msi_unclaim(struct device *dev)
 }
 
 static inline int iommu_guest_msi_prepare(struct msi_desc *desc,
-					  phys_addr_t msi_addr,
-					  struct iommu_domain **domain)
+					  phys_addr_t msi_addr)
 {
 	return 0;
 }

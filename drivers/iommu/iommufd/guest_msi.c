@@ -36,6 +36,10 @@ int iommufd_guest_msi_claim(struct iommufd_group *igroup, struct device *dev)
 
 	mutex_lock(&igroup->lock);
 	rc = iommu_guest_msi_claim(dev);
+	/* User space has moved it already, by another device of the group */
+	if (!rc && igroup->sw_msi_size)
+		iommu_guest_msi_move_window(igroup->group,
+					    igroup->sw_msi_start);
 	mutex_unlock(&igroup->lock);
 	return rc;
 }

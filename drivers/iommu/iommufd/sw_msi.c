@@ -3,6 +3,8 @@
  * The software MSI window of a device: where the physical doorbells appear in
  * an IOAS without any binding
  */
+#include <linux/iommu-guest-msi.h>
+
 #include "../iommu-priv.h"
 #include "iommufd_private.h"
 
@@ -64,6 +66,7 @@ static int iommufd_sw_msi_move(struct iommufd_group *igroup, u64 start,
 		return -EBUSY;
 	igroup->sw_msi_start = start;
 	igroup->sw_msi_size = size;
+	iommu_guest_msi_move_window(igroup->group, start);
 	return 0;
 }
 

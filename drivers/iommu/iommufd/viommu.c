@@ -81,8 +81,8 @@ void iommufd_viommu_destroy(struct iommufd_object *obj)
  * @dev: Device that the table is meant for
  * @user_data: What the guest says, in the format of the vIOMMU
  *
- * Return: the domain of the table, -EINVAL for a data type that the vIOMMU does not
- * have, or an errno of iommufd_copy_user_data() or iommu_viommu_alloc_table().
+ * Return: the domain of the table, -EOPNOTSUPP for a data type that the vIOMMU does
+ * not have, or an errno of iommufd_copy_user_data() or iommu_viommu_alloc_table().
  */
 struct iommu_domain *
 iommufd_viommu_alloc_table(struct iommufd_viommu *viommu, struct device *dev,
@@ -93,7 +93,7 @@ iommufd_viommu_alloc_table(struct iommufd_viommu *viommu, struct device *dev,
 	int rc;
 
 	if (user_data->type != ops->table_type)
-		return ERR_PTR(-EINVAL);
+		return ERR_PTR(-EOPNOTSUPP);
 	rc = iommufd_copy_user_data(data, ops->table_len, user_data);
 	if (rc)
 		return ERR_PTR(rc);

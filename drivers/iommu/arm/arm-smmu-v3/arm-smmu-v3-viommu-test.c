@@ -107,11 +107,14 @@ static int test_meaning(const u64 *vste, struct iommu_hwpt_pasid_table *config,
 		return -EIO;
 	}
 	config->config = IOMMU_PASID_TABLE_TRANSLATE;
-	config->smmuv3.s1fmt = FIELD_GET(HW_STE0_S1FMT, vste[0]);
-	config->smmuv3.s1dss = FIELD_GET(HW_STE1_S1DSS, vste[1]);
 	config->pasid_bits = FIELD_GET(HW_STE0_S1CDMAX, vste[0]);
 	config->base_addr = vste[0] & HW_STE0_S1CONTEXTPTR;
 	*attrs = vste[1] & (HW_STE1_S1CIR_S1COR_S1CSH | HW_STE1_S1STALLD);
+	/* One descriptor: neither how many are found nor which one is the default */
+	if (!config->pasid_bits)
+		return 0;
+	config->smmuv3.s1fmt = FIELD_GET(HW_STE0_S1FMT, vste[0]);
+	config->smmuv3.s1dss = FIELD_GET(HW_STE1_S1DSS, vste[1]);
 	if (config->smmuv3.s1fmt == 3 || config->smmuv3.s1dss == 3 ||
 	    config->pasid_bits > HW_MAX_SSID_BITS)
 		return -EIO;
@@ -252,6 +255,10 @@ static void test_compare_ste(struct kunit *test,
 		      (vste[0] & (HW_STE0_S1FMT | HW_STE0_S1CONTEXTPTR |
 				  HW_STE0_S1CDMAX));
 	expected[1] |= vste[1] & (HW_STE1_S1DSS | HW_STE1_S1CIR_S1COR_S1CSH);
+	if (!(vste[0] & HW_STE0_S1CDMAX)) {
+		expected[0] &= ~HW_STE0_S1FMT;
+		expected[1] &= ~HW_STE1_S1DSS;
+	}
 	expected[1] |= test_stalld(vt, table, vste);
 	expected[2] = (expected[2] & ~HW_STE2_S2VMID) | vmid;
 

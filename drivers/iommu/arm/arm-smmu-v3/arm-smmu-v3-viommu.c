@@ -80,9 +80,14 @@ int arm_smmu_viommu_parse_vste(const struct iommu_hwpt_arm_smmuv3 *vste,
 		break;
 	case STRTAB_STE_0_CFG_S1_TRANS:
 		config->config = IOMMU_PASID_TABLE_TRANSLATE;
-		config->smmuv3.s1fmt = FIELD_GET(STRTAB_STE_0_S1FMT, ste0);
-		config->smmuv3.s1dss = FIELD_GET(STRTAB_STE_1_S1DSS, ste1);
 		config->pasid_bits = FIELD_GET(STRTAB_STE_0_S1CDMAX, ste0);
+		/* Without substreams nobody looks at these */
+		if (config->pasid_bits) {
+			config->smmuv3.s1fmt =
+				FIELD_GET(STRTAB_STE_0_S1FMT, ste0);
+			config->smmuv3.s1dss =
+				FIELD_GET(STRTAB_STE_1_S1DSS, ste1);
+		}
 		config->base_addr = ste0 & STRTAB_STE_0_S1CTXPTR_MASK;
 		if (config->smmuv3.s1fmt > STRTAB_STE_0_S1FMT_64K_L2 ||
 		    config->smmuv3.s1dss > STRTAB_STE_1_S1DSS_SSID0 ||

@@ -274,11 +274,11 @@ TEST_F(guest_msi, overlaps)
 		{ GPA - LENGTH, LENGTH, 0 },
 		{ GPA + LENGTH, LENGTH, 0 },
 		{ GPA - 4096, 4096, 0 },
-		/* The flat window */
-		{ MOCK_MSI_START, LENGTH, EADDRINUSE },
-		{ MOCK_MSI_START + MOCK_MSI_LENGTH - LENGTH, LENGTH,
-		  EADDRINUSE },
-		{ MOCK_MSI_START, 2 * MOCK_MSI_LENGTH, EADDRINUSE },
+		/* The flat window, which nobody uses */
+		{ MOCK_MSI_START, LENGTH, 0 },
+		{ MOCK_MSI_START + MOCK_MSI_LENGTH - LENGTH, LENGTH, 0 },
+		{ MOCK_MSI_START, MOCK_MSI_LENGTH, 0 },
+		{ MOCK_MSI_START, 2 * MOCK_MSI_LENGTH, 0 },
 		{ MOCK_MSI_START + MOCK_MSI_LENGTH, LENGTH, 0 },
 		{ MOCK_MSI_START - LENGTH, LENGTH, 0 },
 	};
@@ -310,6 +310,52 @@ TEST_F(guest_msi, overlaps)
 			      GPA + 2 * LENGTH, LENGTH));
 	ASSERT_EQ(0, msi_bind(self->fd, self->dev_id[0], IOVA + LENGTH, GPA,
 			      LENGTH));
+}
+
+/* The window and the doorbell in it come and go in any order */
+TEST_F(guest_msi, in_window)
+{
+	struct iommu_test_cmd reserve = {
+		.size = sizeof(reserve),
+		.op = IOMMU_TEST_OP_ADD_RESERVED,
+		.id = self->ioas_id,
+		.add_reserved = { .start = GPA, .length = LENGTH },
+	};
+	__u64 gpa = MOCK_MSI_START + LENGTH;
+	__u32 stdev_id, dev_id;
+	int i;
+
+	ASSERT_EQ(0, msi_bind(self->fd, self->dev_id[0], IOVA, gpa, LENGTH));
+	ASSERT_EQ(EADDRINUSE, msi_bind(self->fd, self->dev_id[0], 2 * IOVA,
+				       MOCK_MSI_START, 2 * LENGTH));
+	ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id,
+				      MOCK_FLAGS_DEVICE_SW_MSI, &stdev_id,
+				      &dev_id));
+	ASSERT_EQ(0, replace(self->fd, stdev_id, self->parent_id[0]));
+	ASSERT_EQ(0, msi_bind(self->fd, dev_id, IOVA, gpa, LENGTH));
+	ASSERT_EQ(0, msi_unbind(self->fd, self->dev_id[0], IOVA));
+	ASSERT_EQ(0, msi_unbind(self->fd, dev_id, IOVA));
+	ASSERT_FALSE(is_free(self->fd, self->ioas_id, gpa));
+	ASSERT_EQ(0, msi_bind(self->fd, dev_id, IOVA, gpa, LENGTH));
+
+	/* The windows go with the devices, the doorbell with the last one */
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, destroy(self->fd, self->stdev_id[i]));
+		self->stdev_id[i] = 0;
+		ASSERT_FALSE(is_free(self->fd, self->ioas_id, gpa));
+	}
+	ASSERT_EQ(0, destroy(self->fd, stdev_id));
+	ASSERT_TRUE(is_free(self->fd, self->ioas_id, gpa));
+
+	/* What else is reserved is no place for a doorbell */
+	ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id,
+				      MOCK_FLAGS_DEVICE_SW_MSI, &stdev_id,
+				      &dev_id));
+	ASSERT_EQ(0, replace(self->fd, stdev_id, self->parent_id[0]));
+	ASSERT_EQ(0, call(self->fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_ADD_RESERVED),
+			  &reserve));
+	ASSERT_EQ(EADDRINUSE, msi_bind(self->fd, dev_id, IOVA, GPA, LENGTH));
+	ASSERT_EQ(0, msi_bind(self->fd, dev_id, IOVA, gpa, LENGTH));
 }
 
 TEST_F(guest_msi, limit)

@@ -249,26 +249,60 @@ TEST_F(change, detached)
 	EXPECT_EQ(0, bell_unbind(vm, self->dev, &elsewhere));
 }
 
-/* Set up when there was no doorbell to lead to: no attach can mend that */
+/* Set up while the device is blocked: the window has it wherever that ends */
 TEST_F(change, before_attach)
 {
+	const __u32 places[] = {
+		self->env->vm.ioas, self->parent, self->hwpt, self->bypass,
+		self->twin.parent, self->twin.table,
+	};
 	struct vfio_dev *dev = &self->m.second.dev;
+	struct vm *vm = &self->env->vm;
 	struct msi *msi = &self->m.msi2;
+	unsigned int i;
 
-	map_both(self->env, &self->other_table, &elsewhere);
+	map_both(self->env, &self->other_table, &self->window);
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		ASSERT_EQ(0, msi_on(msi));
+		EXPECT_TRUE(msi_is_lost(msi));
+		ASSERT_EQ(0, vfio_attach(dev, places[i]));
+		EXPECT_TRUE(msi_arrives(msi)) {
+			TH_LOG("place %u", i);
+		}
+		ASSERT_EQ(0, vfio_detach(dev));
+		EXPECT_TRUE(msi_is_lost(msi));
+		ASSERT_EQ(0, msi_off(msi));
+	}
 	ASSERT_EQ(0, msi_on(msi));
-	EXPECT_TRUE(msi_is_lost(msi));
-	EXPECT_EQ(-EBUSY, vfio_attach(dev, self->parent));
-	EXPECT_EQ(-EBUSY, vfio_attach(dev, self->hwpt));
-	EXPECT_EQ(-EBUSY, vfio_attach(dev, self->bypass));
 	ASSERT_EQ(0, vfio_attach(dev, self->abort));
 	EXPECT_TRUE(msi_is_lost(msi));
-	EXPECT_EQ(-EBUSY, vfio_attach(dev, self->hwpt));
-	ASSERT_EQ(0, msi_off(msi));
 	ASSERT_EQ(0, vfio_attach(dev, self->hwpt));
-	ASSERT_EQ(0, bell_bind(&self->env->vm, dev, &elsewhere));
+	EXPECT_TRUE(msi_arrives(msi));
+	/* No binding takes it over */
+	EXPECT_EQ(-EBUSY, bell_bind(vm, dev, &elsewhere));
+	ASSERT_EQ(0, msi_off(msi));
+	ASSERT_EQ(0, bell_bind(vm, dev, &elsewhere));
+	bell_map(&self->env->table, &elsewhere);
 	ASSERT_EQ(0, msi_on(msi));
 	EXPECT_STREQ("", bell_check(self->env, msi, &elsewhere));
+}
+
+/* The window has moved since: what would be lost is told, nested or not */
+TEST_F(change, before_attach_elsewhere)
+{
+	struct vfio_dev *dev = &self->m.second.dev;
+	struct vm *vm = &self->env->vm;
+	struct msi *msi = &self->m.msi2;
+
+	ASSERT_EQ(0, msi_on(msi));
+	ASSERT_EQ(0, option_set(vm->iommufd, IOMMU_OPTION_SW_MSI_START, dev->id,
+				0x380000000ULL));
+	EXPECT_EQ(-EBUSY, vfio_attach(dev, vm->ioas));
+	EXPECT_EQ(-EBUSY, vfio_attach(dev, self->twin.parent));
+	ASSERT_EQ(0, msi_off(msi));
+	ASSERT_EQ(0, msi_on(msi));
+	ASSERT_EQ(0, vfio_attach(dev, vm->ioas));
+	EXPECT_TRUE(msi_arrives(msi));
 }
 
 /* A binding is one of a parent */

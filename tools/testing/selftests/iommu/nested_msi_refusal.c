@@ -111,12 +111,6 @@ TEST_F(refusal, bad_values)
 		}
 	}
 
-	ASSERT_EQ(0, bell_window(self->vm, self->dev, &window));
-	window.iova = FREE_IOVA;
-	window.length = 4096;
-	EXPECT_EQ(-EADDRINUSE, bell_bind(self->vm, self->dev, &window));
-	EXPECT_TRUE(msi_arrives(self->msi));
-
 	/* Part of a doorbell is none for another device either */
 	ASSERT_EQ(0, vfio_attach(&self->m.second.dev, self->env->hwpt));
 	EXPECT_EQ(-EADDRINUSE, guest_msi_bind(self->vm->iommufd, second->id,
@@ -125,6 +119,13 @@ TEST_F(refusal, bad_values)
 	EXPECT_EQ(-EADDRINUSE, guest_msi_bind(self->vm->iommufd, second->id,
 					      FREE_IOVA, elsewhere.gpa,
 					      0x20000));
+	EXPECT_TRUE(msi_arrives(self->msi));
+
+	/* Where the other device has its doorbell without a binding */
+	ASSERT_EQ(0, msi_on(&self->m.msi2));
+	ASSERT_EQ(0, bell_window(self->vm, self->dev, &window));
+	window.iova = FREE_IOVA;
+	EXPECT_EQ(-EADDRINUSE, bell_bind(self->vm, self->dev, &window));
 	EXPECT_TRUE(msi_arrives(self->msi));
 
 	/* Nothing of it was left behind, and memory is what it was */

@@ -355,20 +355,92 @@ TEST_F(options, two_devices)
 	EXPECT_TRUE(msi_arrives(&self->m.msi2));
 }
 
-/* A doorbell and a window keep away from each other like from memory */
-TEST_F(options, doorbell_over_window)
+/* The windows of other parents do not mind a doorbell, nor it them */
+TEST_F(options, window_over_doorbell)
 {
 	struct vm *vm = &self->env->vm;
+	struct doorbell moved;
 
 	ASSERT_EQ(0, bell_bind(vm, self->dev, &elsewhere));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->env->hwpt));
+	ASSERT_EQ(0, msi_on(&self->m.msi));
+	EXPECT_STREQ("", bell_check(self->env, &self->m.msi, &elsewhere));
 	ASSERT_EQ(0, renew(self->env));
 	ASSERT_EQ(0, move(self->env, self->second, elsewhere.gpa));
-	EXPECT_EQ(-EADDRINUSE, vfio_attach(self->second, vm->parent));
-	ASSERT_EQ(0, bell_unbind(vm, self->dev, &elsewhere));
-	ASSERT_EQ(0, vfio_attach(self->second, vm->parent));
-	EXPECT_EQ(-EADDRINUSE, bell_bind(vm, self->dev, &elsewhere));
+	ASSERT_EQ(0, vfio_attach(self->second, self->env->hwpt));
+	ASSERT_EQ(0, bell_window(vm, self->second, &moved));
+	ASSERT_EQ(0, msi_on(&self->m.msi2));
+	EXPECT_STREQ("", bell_check(self->env, &self->m.msi2, &moved));
+	EXPECT_TRUE(msi_arrives(&self->m.msi));
+}
+
+/*
+ * A guest's doorbell in the window, as on a virtual machine that has an ITS
+ * there: the window of the others goes on around it
+ */
+TEST_F(options, doorbell_in_window)
+{
+	struct vm *vm = &self->env->vm;
+	const __u64 half = self->bell.length / 2;
+	const struct doorbell its = {
+		.iova = elsewhere.iova,
+		.gpa = self->bell.gpa + half,
+		.length = 0x10000,
+	};
+	const struct doorbell used = {
+		.iova = elsewhere.iova + self->bell.length,
+		.gpa = self->bell.gpa,
+		.length = half,
+	};
+
+	ASSERT_EQ(0, bell_bind(vm, self->dev, &its));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->env->hwpt));
+	ASSERT_EQ(0, vfio_attach(self->second, self->env->hwpt));
+	ASSERT_EQ(0, msi_on(&self->m.msi));
+	EXPECT_STREQ("", bell_check(self->env, &self->m.msi, &its));
+	EXPECT_EQ(0, ioas_allows(self->fd, vm->ioas, its.gpa));
+	ASSERT_EQ(0, msi_on(&self->m.msi2));
+	EXPECT_STREQ("", bell_check(self->env, &self->m.msi2, &self->bell));
+	EXPECT_TRUE(msi_arrives(&self->m.msi));
+
+	/* What is in use is not given up */
+	EXPECT_EQ(-EADDRINUSE, bell_bind(vm, self->dev, &used));
+	EXPECT_TRUE(msi_arrives(&self->m.msi));
+	EXPECT_TRUE(msi_arrives(&self->m.msi2));
+
+	/* The doorbell goes, the window stays */
+	ASSERT_EQ(0, msi_off(&self->m.msi));
+	ASSERT_EQ(0, bell_unbind(vm, self->dev, &its));
+	EXPECT_EQ(0, ioas_allows(self->fd, vm->ioas, its.gpa));
+	EXPECT_TRUE(msi_arrives(&self->m.msi2));
+}
+
+/* All of the window for a doorbell: nothing is left for who has no binding */
+TEST_F(options, doorbell_for_window)
+{
+	struct vm *vm = &self->env->vm;
+	struct doorbell bell = self->bell;
+	unsigned int i;
+
+	bell.iova = elsewhere.iova;
+	ASSERT_EQ(0, bell_bind(vm, self->dev, &bell));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->env->hwpt));
+	ASSERT_EQ(0, vfio_attach(self->second, self->env->hwpt));
+	ASSERT_EQ(0, msi_on(&self->m.msi));
+	EXPECT_STREQ("", bell_check(self->env, &self->m.msi, &bell));
+	/* More often than an interrupt controller has vectors to lose */
+	for (i = 0; i < 200; i++)
+		ASSERT_EQ(-ENOSPC, msi_on(&self->m.msi2));
+	EXPECT_TRUE(msi_arrives(&self->m.msi));
+
+	/* Nor for one that has its interrupts set up already */
 	ASSERT_EQ(0, vfio_detach(self->second));
-	EXPECT_EQ(0, bell_bind(vm, self->dev, &elsewhere));
+	ASSERT_EQ(0, msi_on(&self->m.msi2));
+	EXPECT_EQ(-EBUSY, vfio_attach(self->second, self->env->hwpt));
+	ASSERT_EQ(0, msi_off(&self->m.msi));
+	ASSERT_EQ(0, bell_unbind(vm, self->dev, &bell));
+	ASSERT_EQ(0, vfio_attach(self->second, self->env->hwpt));
+	EXPECT_STREQ("", bell_check(self->env, &self->m.msi2, &self->bell));
 }
 
 /* Who opens the device next has not moved anything */
