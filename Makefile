@@ -46,6 +46,9 @@ image: deps ## build the test kernels and print their paths
 qemu: deps ## build the emulator of make test-x86 and print its path
 	@harness/qemu-vtd
 
+mutants: deps ## do the tests notice mistakes of the emulated VT-d? one boot for each
+	@harness/mutants
+
 bench: deps ## what nesting costs: instructions per command, calls per second, a chart
 	@harness/bench
 
@@ -56,4 +59,4 @@ deps:
 	@harness/deps
 
 .PHONY: help demo test test-kunit test-mock test-arm64 test-x86 run check bisect series tree \
-	refresh image qemu bench coverage deps
+	refresh image qemu mutants bench coverage deps

@@ -94,8 +94,11 @@ machine() {
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on
 		qemu+=(-device "pcie-root-port,id=rp,addr=8,chassis=1,slot=1")
 		edu_at[1]=bus=rp ;;
-	vtd-deaf)	# the first device never answers an invalidation in time
+	vtd-deaf)	# the first device never answers an invalidation
 		vtd ,device-iotlb=on,x-ats-timeout-ms=20 ,ats=on,flr=on,dma-ms=0
+		edu_at[0]+=,x-ats-deaf=on ;;
+	vtd-unnamed)	# ... answers too late, and the IOMMU's error does not say who it was
+		vtd ,device-iotlb=on,x-ats-timeout-ms=20,x-unnamed-timeouts=on ,ats=on,flr=on,dma-ms=0
 		edu_at[0]+=,x-ats-late=on ;;
 	vtd-cm)	# what is not present is cached, too
 		vtd ,device-iotlb=on,caching-mode=on ,ats=on ;;

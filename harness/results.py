@@ -117,8 +117,8 @@ class Run:
         unanswered = UNANSWERED.search(line)
         if not self.unanswered or not unanswered:
             return False
-        sid = int(unanswered["sid"], 16)
-        return "%02x:%02x.%d" % (sid >> 8, sid >> 3 & 31, sid & 7) in self.bound
+        sid = int(unanswered["sid"], 16)  # 0 where the hardware does not tell
+        return not sid or "%02x:%02x.%d" % (sid >> 8, sid >> 3 & 31, sid & 7) in self.bound
 
     def judge(self, log):
         program = tap = None

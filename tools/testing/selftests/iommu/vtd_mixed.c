@@ -10,10 +10,14 @@
 #include "../kselftest_harness.h"
 
 #define PASID		5
+/*
+ * In reach of both IOMMUs: what is mapped beyond the lesser one's width is refused
+ * for that reason alone
+ */
+#define HIGH		(1ULL << 46)
 
 /* Second-stage page tables: bit n is for n + 2 levels */
 #define CAP_SAGAW(cap)	((cap) >> 8 & 0x1f)
-#define CAP_MGAW(cap)	(((cap) >> 16 & 0x3f) + 1)
 #define ECAP_SMPWC	_BITULL(48)
 
 FIXTURE(mixed)
@@ -25,9 +29,21 @@ FIXTURE(mixed)
 	__u32 ioas;
 	__u32 parent;
 	__u32 paging;
-	/* Leads to B, beyond the width of the lesser IOMMU if that is what it lacks */
-	__u64 high;
 };
+
+/* B again, by tables of its own */
+static int high_map(struct _test_data_mixed *self)
+{
+	struct vm *vm = &self->env.vm;
+
+	return ioas_map(vm->iommufd, self->ioas, vm_ptr(vm, self->probe.b),
+			HIGH, PLACE_SIZE);
+}
+
+static int high_unmap(struct _test_data_mixed *self)
+{
+	return ioas_unmap(self->env.vm.iommufd, self->ioas, HIGH, PLACE_SIZE);
+}
 
 static int peer_init(struct _test_data_mixed *self)
 {
@@ -53,10 +69,7 @@ static int peer_init(struct _test_data_mixed *self)
 	rc = rc ?: probe_edu(&self->probe, vm, &self->peer);
 	self->probe.a = env->probe.a;
 	self->probe.b = env->probe.b;
-	self->high = 1ULL << (CAP_MGAW(self->greater.cap_reg) - 2);
-	return rc ?: ioas_map(vm->iommufd, self->ioas,
-			      vm_ptr(vm, self->probe.b), self->high,
-			      PLACE_SIZE);
+	return rc ?: high_map(self);
 }
 
 FIXTURE_SETUP(mixed)
@@ -89,14 +102,12 @@ static int attach_pasid(struct vfio_dev *dev, __u32 pt)
 	return call(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
 }
 
-/* Let the IOMMU look at the page table of the peer anew */
+/* Let the IOMMU walk the page table of the peer from its top */
 static int forget(struct _test_data_mixed *self)
 {
-	struct vm *vm = &self->env.vm;
-	int rc;
+	int rc = high_unmap(self);
 
-	rc = ioas_map(vm->iommufd, self->ioas, vm->mem, self->high / 2, 4096);
-	return rc ?: ioas_unmap(vm->iommufd, self->ioas, self->high / 2, 4096);
+	return rc ?: high_map(self);
 }
 
 /* Page tables of the greater IOMMU, by themselves and as a second stage */
@@ -114,13 +125,13 @@ TEST_F(mixed, refused)
 	ASSERT_EQ(0, hwpt_alloc_s1(vm->iommufd, self->peer.dev.id,
 				   self->parent, &s1, &hwpts[3]));
 	for (i = 0; i < ARRAY_SIZE(hwpts); i++) {
-		EXPECT_EQ(AT_B, probe_dma(&self->probe, self->high));
+		EXPECT_EQ(AT_B, probe_dma(&self->probe, HIGH));
 		EXPECT_EQ(-EINVAL, vfio_attach(env->dev, hwpts[i])) {
 			TH_LOG("HWPT %u", i);
 		}
 		EXPECT_EQ(AT_A, probe_dma(&env->probe, env->probe.a));
 		EXPECT_EQ(0, forget(self));
-		EXPECT_EQ(AT_B, probe_dma(&self->probe, self->high)) {
+		EXPECT_EQ(AT_B, probe_dma(&self->probe, HIGH)) {
 			TH_LOG("HWPT %u", i);
 		}
 		EXPECT_EQ(AT_A, probe_dma(&self->probe, self->probe.a));
@@ -129,9 +140,9 @@ TEST_F(mixed, refused)
 	for (i = 0; i < 2; i++)
 		EXPECT_EQ(-EINVAL, attach_pasid(env->dev, hwpts[i]));
 	EXPECT_EQ(0, forget(self));
-	EXPECT_EQ(AT_B, probe_dma(&self->probe, self->high));
-	EXPECT_EQ(0, ioas_unmap(vm->iommufd, self->ioas, self->high, PLACE_SIZE));
-	EXPECT_EQ(NOWHERE, probe_dma(&self->probe, self->high));
+	EXPECT_EQ(AT_B, probe_dma(&self->probe, HIGH));
+	EXPECT_EQ(0, high_unmap(self));
+	EXPECT_EQ(NOWHERE, probe_dma(&self->probe, HIGH));
 }
 
 /* The other way round it depends on what the greater one has beside */
@@ -148,7 +159,7 @@ TEST_F(mixed, of_the_lesser)
 	EXPECT_EQ(fits ? 0 : -EINVAL,
 		  vfio_attach(&self->peer.dev, env->vm.parent));
 	EXPECT_EQ(AT_A, probe_dma(&env->probe, env->probe.a));
-	EXPECT_EQ(fits ? NOWHERE : AT_B, probe_dma(&self->probe, self->high));
+	EXPECT_EQ(fits ? NOWHERE : AT_B, probe_dma(&self->probe, HIGH));
 	EXPECT_EQ(AT_A, probe_dma(&self->probe, self->probe.a));
 	EXPECT_EQ(fits ? 0 : -EINVAL, vfio_attach(&self->peer.dev, env->hwpt));
 	EXPECT_EQ(fits ? AT_A : NOWHERE, probe_dma(&self->probe, GIOVA));
