@@ -84,8 +84,8 @@ static void dev_block_pasids(struct iommu_group *group, struct device *dev,
 	}
 }
 
-static void dev_block(struct iommu_group *group, struct device *dev,
-		      unsigned long pasid_end)
+static int dev_block(struct iommu_group *group, struct device *dev,
+		     unsigned long pasid_end)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 	int rc;
@@ -96,16 +96,21 @@ static void dev_block(struct iommu_group *group, struct device *dev,
 		dev_err_ratelimited(dev, "IOMMU cannot block its DMA: %d\n", rc);
 	if (ops->quiesce_dev)
 		ops->quiesce_dev(dev);
+	return rc;
 }
 
-static void dev_park(struct iommu_group *group, struct device *dev)
+/* Returns whether the device is blocked now */
+static bool dev_park(struct iommu_group *group, struct device *dev)
 {
-	if (dev->iommu->parked || !dev_can_park(dev))
-		return;
-	if (iommu_group_alloc_blocking_domain(group))
-		return;
-	dev_block(group, dev, ULONG_MAX);
+	int rc;
+
+	if (dev->iommu->parked)
+		return true;
+	if (!dev_can_park(dev) || iommu_group_alloc_blocking_domain(group))
+		return false;
+	rc = dev_block(group, dev, ULONG_MAX);
 	dev->iommu->parked = true;
+	return !rc;
 }
 
 static int dev_attach_pasids(struct iommu_group *group, struct device *dev,
@@ -374,8 +379,8 @@ static void group_park_lost(struct work_struct *work)
 			continue;
 		WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
 		dev_err_ratelimited(dev,
-				    "does not answer its IOMMU; its DMA is blocked until a reset\n");
-		dev_park(group, dev);
+				    "does not answer its IOMMU; its DMA is %sblocked until a reset\n",
+				    dev_park(group, dev) ? "" : "not ");
 	}
 	group_put_locked(group);
 }

@@ -202,10 +202,12 @@ static void teardown(struct seq *s)
 FIXTURE_SETUP(sequence)
 {
 	struct seq *s = &self->s;
-	unsigned int page;
+	unsigned int page, dev;
 	__u8 *mem;
 
 	memset(s, 0, sizeof(*s));
+	for (dev = 0; dev < DEVS; dev++)
+		s->dev[dev].edu.dev.fd = -1;
 	s->vm.iommufd = -1;
 	ASSERT_EQ(0, vm_memory(&s->vm));
 	mem = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE,
