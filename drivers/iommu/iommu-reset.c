@@ -106,7 +106,9 @@ static bool dev_park(struct iommu_group *group, struct device *dev)
 
 	if (dev->iommu->parked)
 		return true;
-	if (!dev_can_park(dev) || iommu_group_alloc_blocking_domain(group))
+	/* Nothing is attached yet while a device is found */
+	if (!group->domain || !dev_can_park(dev) ||
+	    iommu_group_alloc_blocking_domain(group))
 		return false;
 	rc = dev_block(group, dev, ULONG_MAX);
 	dev->iommu->parked = true;
@@ -304,8 +306,11 @@ static struct iommu_group *group_get_locked(struct device *dev)
  * @why: What comes
  *
  * When it returns, DMA of the device is blocked, nothing is under way to it and
- * nothing will be sent to it until iommu_device_resume(). May sleep, takes the
- * mutex of the device's group.
+ * nothing will be sent to it until iommu_device_resume(). Not so if a kernel driver
+ * does DMA with it, if firmware wants its memory to be accessible, if others may
+ * have its requester ID, or if there is no memory for a blocking domain: then
+ * everything stays as it is, and what is not answered ends with a time-out. May
+ * sleep, takes the mutex of the device's group.
  */
 void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 {
@@ -317,34 +322,60 @@ void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 		dev->iommu->resets++;
 	else
 		dev->iommu->asleep = true;
-	if (!group_has_kernel_dma(group) || dev->iommu->lost)
+	/* Whose driver lets it sleep does no DMA with it, whatever others do */
+	if (why == IOMMU_QUIESCE_POWER || !group_has_kernel_dma(group) ||
+	    dev->iommu->lost)
 		dev_park(group, dev);
 	group_put_locked(group);
 }
 EXPORT_SYMBOL_GPL(iommu_device_quiesce);
 
-/* A reset is over, the last of nested ones perhaps */
-static void dev_was_reset(struct device *dev)
+/* What was begun to reset a device is over, the last of nested ones perhaps */
+static void dev_end_reset(struct device *dev)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 
 	/* None if the IOMMU appeared in the middle of the reset */
 	if (!dev->iommu->resets || --dev->iommu->resets)
 		return;
+	if (!dev->iommu->was_reset)
+		return;
+	dev->iommu->was_reset = false;
 	/* The driver is silent since it found the device lost */
 	if (xchg(&dev->iommu->lost, 0) && !iommu_dev_is_parked(dev) &&
-	    ops->resume_dev)
-		ops->resume_dev(dev);
+	    ops->resume_dev && ops->resume_dev(dev))
+		dev_err_ratelimited(dev, "IOMMU cannot use its TLB again\n");
 }
 
 /**
+ * iommu_device_was_reset() - A reset has taken place
+ * @dev: Device, between iommu_device_quiesce() and iommu_device_resume() for a reset
+ *
+ * Its TLB is empty, and so a device that was lost is found when it is resumed. An
+ * attempt to reset it that comes to nothing does not end that it is lost. May sleep,
+ * takes the mutex of the device's group.
+ */
+void iommu_device_was_reset(struct device *dev)
+{
+	struct iommu_group *group = group_get_locked(dev);
+
+	if (!group)
+		return;
+	if (dev->iommu->resets)
+		dev->iommu->was_reset = true;
+	group_put_locked(group);
+}
+EXPORT_SYMBOL_GPL(iommu_device_was_reset);
+
+/**
  * iommu_device_resume() - A device can answer again
- * @dev: Device of iommu_device_quiesce(), its configuration space restored
+ * @dev: Device of iommu_device_quiesce(). Whoever restores its configuration space
+ *       does so first, or quiesces it once more around all of that.
  * @why: What is over
  *
  * Attaches what user space has attached by now, unless there is another reason for
  * silence. If that fails the device stays blocked, and that is reported: nobody
- * is there to take an error. The end of a reset also ends that a device is lost.
+ * is there to take an error. A device that is lost stays so unless it was reset.
  */
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 {
@@ -353,7 +384,7 @@ void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 	if (!group)
 		return;
 	if (why == IOMMU_QUIESCE_RESET)
-		dev_was_reset(dev);
+		dev_end_reset(dev);
 	else
 		dev->iommu->asleep = false;
 	group->retries = 0;
