@@ -84,6 +84,19 @@ static void dev_block_pasids(struct iommu_group *group, struct device *dev,
 	}
 }
 
+/**
+ * iommu_dev_remove_pasids() - Take all PASIDs off a device
+ * @group: Group of the device
+ * @dev: Device, which leaves the group; not parked
+ *
+ * The group and its other devices keep them. The caller holds the group mutex.
+ */
+void iommu_dev_remove_pasids(struct iommu_group *group, struct device *dev)
+{
+	lockdep_assert_held(&group->mutex);
+	dev_block_pasids(group, dev, ULONG_MAX);
+}
+
 static int dev_block(struct iommu_group *group, struct device *dev,
 		     unsigned long pasid_end)
 {

@@ -132,9 +132,10 @@ bool intel_dev_tlb_found(struct device_domain_info *info)
 
 /**
  * intel_context_set_lo() - Write the word of a context entry that has DTE
- * @info: Device of the entry, in scalable mode
+ * @info: Device of the entry
  * @context: Entry
- * @lo: The word; without DTE if the device is lost, until it is found
+ * @lo: The word; without DTE, in legacy mode that bit of TT, if the device is lost,
+ *      until it is found
  *
  * The caller flushes the context cache.
  */
@@ -153,21 +154,51 @@ void intel_context_set_lo(struct device_domain_info *info,
 	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
 }
 
-/* In legacy mode the entry is made anew when something is attached */
+/**
+ * intel_context_flip_pre() - Let page requests through, or no longer
+ * @info: Device of the entry, in scalable mode
+ * @context: Entry
+ * @enable: Which of the two
+ *
+ * The caller flushes the context cache.
+ */
+void intel_context_flip_pre(struct device_domain_info *info,
+			    struct context_entry *context, bool enable)
+{
+	struct intel_iommu *iommu = info->iommu;
+	unsigned long flags;
+
+	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	if (enable)
+		context_set_sm_pre(context);
+	else
+		context_clear_sm_pre(context);
+	__iommu_flush_cache(iommu, context, sizeof(*context));
+	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+}
+
+/* In legacy mode an entry that is not there is made when something is attached */
 static void context_restore_dte(struct device_domain_info *info)
 {
 	struct intel_iommu *iommu = info->iommu;
 	struct context_entry *context;
+	u16 did = 0;
 
-	if (!sm_supported(iommu) || !info->dte)
+	if (!info->dte)
 		return;
 	spin_lock(&iommu->lock);
 	context = iommu_context_addr(iommu, info->bus, info->devfn, false);
-	if (context)
-		intel_context_set_lo(info, context,
-				     READ_ONCE(context->lo) | CONTEXT_SM_DTE);
+	if (!context || !context_present(context)) {
+		spin_unlock(&iommu->lock);
+		return;
+	}
+	intel_context_set_lo(info, context,
+			     READ_ONCE(context->lo) | CONTEXT_SM_DTE);
+	if (!sm_supported(iommu))
+		did = context_domain_id(context);
 	spin_unlock(&iommu->lock);
-	iommu->flush.flush_context(iommu, 0, PCI_DEVID(info->bus, info->devfn),
+	iommu->flush.flush_context(iommu, did,
+				   PCI_DEVID(info->bus, info->devfn),
 				   DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
 }
 

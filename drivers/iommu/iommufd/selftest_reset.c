@@ -142,8 +142,12 @@ int iommufd_test_reset(struct iommufd_ucmd *ucmd, struct iommufd_device *idev)
 	case MOCK_RESET_END:
 		iommufd_test_reset_dev(idev->dev)->error_domain = NULL;
 		iommufd_test_reset_dev(idev->dev)->error = cmd->reset.error;
+		iommu_device_was_reset(idev->dev);
 		iommu_device_resume(idev->dev, IOMMU_QUIESCE_RESET);
 		iommufd_test_reset_dev(idev->dev)->error = 0;
+		return 0;
+	case MOCK_RESET_GIVE_UP:
+		iommu_device_resume(idev->dev, IOMMU_QUIESCE_RESET);
 		return 0;
 	case MOCK_RESET_SLEEP:
 		iommu_device_quiesce(idev->dev, IOMMU_QUIESCE_POWER);

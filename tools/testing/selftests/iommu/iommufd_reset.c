@@ -298,8 +298,14 @@ TEST_F(reset, lost)
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_WAKE, 0));
 	ASSERT_EQ(0, replace(self->fd, self->stdev_id, self->rid_id[1]));
 	ASSERT_TRUE(silent(self, self->rid_id[1]));
+	/* A reset that comes to nothing, in one that works and by itself */
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_GIVE_UP, 0));
+	ASSERT_TRUE(silent(self, self->rid_id[1]));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_LOST, 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_GIVE_UP, 0));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
 	ASSERT_TRUE(works(self, self->rid_id[1], 1));
 	ASSERT_TRUE(pasid_uses(self, PASID, self->pasid_id[0]));
