@@ -413,6 +413,7 @@ static void group_park_lost(struct work_struct *work)
 	struct iommu_group *group =
 		container_of(work, struct iommu_group, lost_work);
 	struct group_device *gdev;
+	bool blocked;
 
 	mutex_lock(&group->mutex);
 	for_each_group_device(group, gdev) {
@@ -422,9 +423,10 @@ static void group_park_lost(struct work_struct *work)
 		    dev->iommu->lost != IOMMU_DEV_LOST)
 			continue;
 		WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
+		blocked = dev_park(group, dev);
 		dev_err_ratelimited(dev,
 				    "does not answer its IOMMU; its DMA is %sblocked until a reset\n",
-				    dev_park(group, dev) ? "" : "not ");
+				    blocked ? "" : "not ");
 	}
 	group_put_locked(group);
 }
