@@ -143,7 +143,29 @@ TEST_F(hwpt_pasids, pasid_first)
 	EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
 }
 
-/* The same where the PASID has a first stage of the guest's */
+/* The RID is never attached, and what was not mapped is mapped */
+TEST_F(hwpt_pasids, pasid_alone)
+{
+	struct probe *probe = &self->probe;
+	struct vfio_dev *dev = &self->edu.dev;
+	const __u32 hwpts[] = { self->paging, self->s1, self->vm.parent };
+	unsigned int i;
+	__u64 iova;
+
+	for (i = 0; i < ARRAY_SIZE(hwpts); i++) {
+		iova = hwpts[i] == self->s1 ? GIOVA : probe->a;
+		ASSERT_EQ(0, unmap_a(probe));
+		ASSERT_EQ(0, attach_pasid(dev, PASID, hwpts[i]));
+		EXPECT_EQ(NOWHERE, dma(probe, PASID, iova));
+		ASSERT_EQ(0, map_a(probe));
+		EXPECT_EQ(AT_A, dma(probe, PASID, iova)) {
+			TH_LOG("HWPT %u", i);
+		}
+		ASSERT_EQ(0, detach_pasid(dev, PASID));
+	}
+}
+
+/* As the first one, where the PASID has a first stage of the guest's */
 TEST_F(hwpt_pasids, pasid_first_nested)
 {
 	struct probe *probe = &self->probe;
