@@ -14,7 +14,7 @@
  * In reach of both IOMMUs: what is mapped beyond the lesser one's width is refused
  * for that reason alone
  */
-#define HIGH		(1ULL << 46)
+#define HIGH		0x400000000000ULL
 
 /* Second-stage page tables: bit n is for n + 2 levels */
 #define CAP_SAGAW(cap)	((cap) >> 8 & 0x1f)
