@@ -145,6 +145,43 @@ TEST_F(group, reset)
 	}
 }
 
+/*
+ * A DMA that is on its way when its device is reset, or sent to sleep, gets there
+ * before that or never: not when what it was for is unmapped.
+ */
+TEST_F(group, dma_on_its_way)
+{
+	struct env *env = &self->env;
+	struct probe *probe = &env->probe;
+	struct edu *edu = &env->edu;
+	struct vm *vm = &env->vm;
+	__u8 *a = vm_ptr(vm, probe->a);
+	__u8 before[EDU_CHUNK];
+	int sleeps;
+
+	for (sleeps = 0; sleeps < 2; sleeps++) {
+		EXPECT_TRUE(both_reach(self, AT_A));
+		memset(a, VM_UNTOUCHED, PLACE_SIZE);
+		ASSERT_EQ(0, edu_begin_write(edu, GIOVA));
+		if (sleeps)
+			ASSERT_EQ(0, vfio_sleep(&edu->dev, true));
+		else
+			ASSERT_EQ(0, call(edu->dev.fd, VFIO_DEVICE_RESET, NULL));
+		EXPECT_EQ(0, unmap_a(vm, probe));
+		memcpy(before, a, sizeof(before));
+		/* Takes as long as the other one has left, and more */
+		ASSERT_EQ(0, edu_write(&self->second, GIOVA));
+		EXPECT_EQ(0, memcmp(before, a, sizeof(before)));
+		if (sleeps)
+			ASSERT_EQ(0, vfio_sleep(&edu->dev, false));
+		EXPECT_EQ(0, memcmp(before, a, sizeof(before)));
+		EXPECT_EQ(0, map_a(vm, probe));
+		ASSERT_EQ(0, vfio_enable(&edu->dev));
+		memset(edu->pattern, 0, sizeof(edu->pattern));
+	}
+	EXPECT_TRUE(both_reach(self, AT_A));
+}
+
 /* One sleeps while things change for both */
 TEST_F(group, sleep)
 {
