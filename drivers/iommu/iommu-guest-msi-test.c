@@ -1486,7 +1486,7 @@ static void guest_msi_test_unclaimed(struct kunit *test)
 	TEST_OK(test, test_move(gt, 1, TEST_PLACE(1, 0)));
 	TEST_OK(test, test_bind(gt, 1, 1, TEST_I, TEST_FLAT + SZ_512K,
 				SZ_512K));
-	TEST_OK(test, test_bind(gt, 1, 1, TEST_J, TEST_FLAT + SZ_4K, SZ_4K));
+	TEST_OK(test, test_bind(gt, 1, 1, TEST_J, TEST_FLAT + 4096, SZ_4K));
 	TEST_OK(test, test_move(gt, 0, TEST_PLACE(1, 0)));
 	KUNIT_EXPECT_EQ(test, test_prepare(gt, 0, 0, TEST_R), -ENOMEM);
 	KUNIT_EXPECT_FALSE(test, gt->parents[1]->bad);
