@@ -19,7 +19,7 @@ timed() {
 	local name=$1 status=0 TIMEFORMAT='%0R %0U %0S' taken
 	shift
 	[ -n "${NESTED_IOMMU_TIMES:-}" ] || { "$@"; return; }
-	taken=$NESTED_IOMMU_TIMES.$BASHPID
+	taken=$(mktemp "$NESTED_IOMMU_TIMES.XXXXXX")	# these calls nest
 	{ time "$@" 2>&3 || status=$?; } 3>&2 2>"$taken"
 	awk -v name="$name" '{ print $1, $2 + $3, name }' "$taken" >>"$NESTED_IOMMU_TIMES"
 	rm "$taken"
