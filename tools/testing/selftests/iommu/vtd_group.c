@@ -163,17 +163,14 @@ TEST_F(group, dma_on_its_way)
 		EXPECT_TRUE(both_reach(self, AT_A));
 		memset(a, VM_UNTOUCHED, PLACE_SIZE);
 		ASSERT_EQ(0, edu_begin_write(edu, GIOVA));
-		if (sleeps)
-			ASSERT_EQ(0, vfio_sleep(&edu->dev, true));
-		else
-			ASSERT_EQ(0, call(edu->dev.fd, VFIO_DEVICE_RESET, NULL));
+		ASSERT_EQ(0, sleeps ? vfio_sleep(&edu->dev, true) :
+				      call(edu->dev.fd, VFIO_DEVICE_RESET, NULL));
 		EXPECT_EQ(0, unmap_a(vm, probe));
 		memcpy(before, a, sizeof(before));
 		/* Takes as long as the other one has left, and more */
 		ASSERT_EQ(0, edu_write(&self->second, GIOVA));
 		EXPECT_EQ(0, memcmp(before, a, sizeof(before)));
-		if (sleeps)
-			ASSERT_EQ(0, vfio_sleep(&edu->dev, false));
+		ASSERT_EQ(0, sleeps ? vfio_sleep(&edu->dev, false) : 0);
 		EXPECT_EQ(0, memcmp(before, a, sizeof(before)));
 		EXPECT_EQ(0, map_a(vm, probe));
 		ASSERT_EQ(0, vfio_enable(&edu->dev));
