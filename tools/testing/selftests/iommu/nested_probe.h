@@ -94,6 +94,18 @@ static inline int probe_map_apart(struct probe *p)
 			      VM_GPA + VM_SIZE - p->b);
 }
 
+/* After probe_map_apart(): the memory stays the process', so a DMA into it is seen */
+static inline int probe_unmap_a(struct probe *p)
+{
+	return ioas_unmap(p->vm->iommufd, p->vm->ioas, p->a, PLACE_SIZE);
+}
+
+static inline int probe_map_a(struct probe *p)
+{
+	return ioas_map(p->vm->iommufd, p->vm->ioas, vm_ptr(p->vm, p->a), p->a,
+			PLACE_SIZE);
+}
+
 static inline enum place probe_compare(struct probe *p, const __u8 *mem)
 {
 	static const __u8 zeroes[EDU_CHUNK];

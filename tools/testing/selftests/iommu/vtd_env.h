@@ -107,24 +107,37 @@ static inline bool vtd_blocked(struct vtd *v, __u32 pasid, __u64 iova)
 	return !faults_start() && blocked;
 }
 
-/* Whether ATS is on in the device, as its own registers have it */
-static inline bool vtd_ats_on(const struct env *env)
+/*
+ * Open the device's own registers, past the kernel. Returns a file or -1; @ctrl is
+ * where its ATS control register is, or 0.
+ */
+static inline int vtd_open_ats(const struct env *env, int flags, __u32 *ctrl)
 {
 	__u32 header, offset = PCI_CFG_SPACE_SIZE;
 	char path[PATH_MAX];
-	__u16 ctrl = 0;
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
 		 env->dev->name);
-	fd = open(path, O_RDONLY);
+	fd = open(path, flags);
 	while (offset && pread(fd, &header, 4, offset) == 4 &&
 	       PCI_EXT_CAP_ID(header) != PCI_EXT_CAP_ID_ATS)
 		offset = PCI_EXT_CAP_NEXT(header);
-	if (offset && pread(fd, &ctrl, 2, offset + PCI_ATS_CTRL) != 2)
-		ctrl = 0;
+	*ctrl = offset ? offset + PCI_ATS_CTRL : 0;
+	return fd;
+}
+
+/* Whether ATS is on in the device, as its own registers have it */
+static inline bool vtd_ats_on(const struct env *env)
+{
+	__u16 value = 0;
+	__u32 ctrl;
+	int fd = vtd_open_ats(env, O_RDONLY, &ctrl);
+
+	if (ctrl && pread(fd, &value, 2, ctrl) != 2)
+		value = 0;
 	close(fd);
-	return ctrl & PCI_ATS_CTRL_ENABLE;
+	return value & PCI_ATS_CTRL_ENABLE;
 }
 
 /* Everything that is cached of a PASID */

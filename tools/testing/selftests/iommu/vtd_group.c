@@ -61,23 +61,11 @@ static bool both_reach(struct _test_data_group *self, enum place place)
 	return true;
 }
 
-static int unmap_a(struct vm *vm, struct probe *probe)
-{
-	return ioas_unmap(vm->iommufd, vm->ioas, probe->a, PLACE_SIZE);
-}
-
-static int map_a(struct vm *vm, struct probe *probe)
-{
-	return ioas_map(vm->iommufd, vm->ioas, vm_ptr(vm, probe->a), probe->a,
-			PLACE_SIZE);
-}
-
 /* Changes of either stage, an entry and the table reach both */
 TEST_F(group, changes)
 {
 	struct env *env = &self->env;
 	struct probe *probe = &env->probe;
-	struct vm *vm = &env->vm;
 
 	EXPECT_TRUE(both_reach(self, AT_A));
 	probe_map(probe, &env->table, GIOVA, AT_B);
@@ -94,9 +82,9 @@ TEST_F(group, changes)
 	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_ALL)));
 	EXPECT_TRUE(both_reach(self, AT_A));
 
-	EXPECT_EQ(0, unmap_a(vm, probe));
+	EXPECT_EQ(0, probe_unmap_a(probe));
 	EXPECT_TRUE(both_reach(self, NOWHERE));
-	EXPECT_EQ(0, map_a(vm, probe));
+	EXPECT_EQ(0, probe_map_a(probe));
 	EXPECT_TRUE(both_reach(self, AT_A));
 }
 
@@ -127,7 +115,6 @@ TEST_F(group, reset)
 {
 	struct env *env = &self->env;
 	struct probe *probe = &env->probe;
-	struct vm *vm = &env->vm;
 	unsigned int i;
 
 	for (i = 0; i < FUNCTIONS; i++) {
@@ -139,9 +126,9 @@ TEST_F(group, reset)
 		/* The device's buffer is full of zeroes */
 		memset(edu->pattern, 0, sizeof(edu->pattern));
 		EXPECT_TRUE(both_reach(self, AT_A));
-		EXPECT_EQ(0, unmap_a(vm, probe));
+		EXPECT_EQ(0, probe_unmap_a(probe));
 		EXPECT_TRUE(both_reach(self, NOWHERE));
-		EXPECT_EQ(0, map_a(vm, probe));
+		EXPECT_EQ(0, probe_map_a(probe));
 	}
 }
 
@@ -165,14 +152,14 @@ TEST_F(group, dma_on_its_way)
 		ASSERT_EQ(0, edu_begin_write(edu, GIOVA));
 		ASSERT_EQ(0, sleeps ? vfio_sleep(&edu->dev, true) :
 				      call(edu->dev.fd, VFIO_DEVICE_RESET, NULL));
-		EXPECT_EQ(0, unmap_a(vm, probe));
+		EXPECT_EQ(0, probe_unmap_a(probe));
 		memcpy(before, a, sizeof(before));
 		/* Takes as long as the other one has left, and more */
 		ASSERT_EQ(0, edu_write(&self->second, GIOVA));
 		EXPECT_EQ(0, memcmp(before, a, sizeof(before)));
 		ASSERT_EQ(0, sleeps ? vfio_sleep(&edu->dev, false) : 0);
 		EXPECT_EQ(0, memcmp(before, a, sizeof(before)));
-		EXPECT_EQ(0, map_a(vm, probe));
+		EXPECT_EQ(0, probe_map_a(probe));
 		ASSERT_EQ(0, vfio_enable(&edu->dev));
 		memset(edu->pattern, 0, sizeof(edu->pattern));
 	}
@@ -190,7 +177,7 @@ TEST_F(group, sleep)
 	EXPECT_TRUE(both_reach(self, AT_A));
 	ASSERT_EQ(0, vfio_sleep(&edu->dev, true));
 	EXPECT_EQ(AT_A, probe_dma(&self->probe[1], GIOVA));
-	EXPECT_EQ(0, unmap_a(vm, probe));
+	EXPECT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, probe_dma(&self->probe[1], GIOVA));
 	probe_map(probe, &env->table, GIOVA, AT_B);
 	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB)));
@@ -201,7 +188,7 @@ TEST_F(group, sleep)
 	ASSERT_EQ(0, vfio_enable(&edu->dev));
 	memset(edu->pattern, 0, sizeof(edu->pattern));
 	EXPECT_TRUE(both_reach(self, AT_B));
-	EXPECT_EQ(0, map_a(vm, probe));
+	EXPECT_EQ(0, probe_map_a(probe));
 }
 
 /* One is closed and the group's attachment stays for the other */
@@ -213,10 +200,10 @@ TEST_F(group, close)
 	EXPECT_TRUE(both_reach(self, AT_A));
 	vfio_close(dev);
 	EXPECT_EQ(AT_A, probe_dma(&self->probe[1], GIOVA));
-	EXPECT_EQ(0, unmap_a(&env->vm, &env->probe));
+	EXPECT_EQ(0, probe_unmap_a(&env->probe));
 	EXPECT_EQ(NOWHERE, probe_dma(&self->probe[1], GIOVA));
 	EXPECT_EQ(0, vfio_detach(&self->second.dev));
-	EXPECT_EQ(0, map_a(&env->vm, &env->probe));
+	EXPECT_EQ(0, probe_map_a(&env->probe));
 	EXPECT_EQ(NOWHERE, probe_dma(&self->probe[1], GIOVA));
 	EXPECT_EQ(0, vfio_attach(&self->second.dev, env->hwpt));
 	EXPECT_EQ(AT_A, probe_dma(&self->probe[1], GIOVA));

@@ -112,19 +112,6 @@ static enum place dma(struct probe *probe, __u32 pasid, __u64 iova)
 	return place;
 }
 
-/* The memory stays that of the process, so that a DMA into it is seen */
-static int unmap_a(struct probe *probe)
-{
-	return ioas_unmap(probe->vm->iommufd, probe->vm->ioas, probe->a,
-			  PLACE_SIZE);
-}
-
-static int map_a(struct probe *probe)
-{
-	return ioas_map(probe->vm->iommufd, probe->vm->ioas,
-			vm_ptr(probe->vm, probe->a), probe->a, PLACE_SIZE);
-}
-
 /* The PASID is there before the RID is attached, and is used afterwards */
 TEST_F(hwpt_pasids, pasid_first)
 {
@@ -136,10 +123,10 @@ TEST_F(hwpt_pasids, pasid_first)
 	ASSERT_EQ(0, vfio_attach(dev, self->paging));
 	EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
 	EXPECT_EQ(AT_A, dma(probe, 0, probe->a));
-	ASSERT_EQ(0, unmap_a(probe));
+	ASSERT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, dma(probe, PASID, probe->a));
 	EXPECT_EQ(NOWHERE, dma(probe, 0, probe->a));
-	ASSERT_EQ(0, map_a(probe));
+	ASSERT_EQ(0, probe_map_a(probe));
 	EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
 }
 
@@ -154,10 +141,10 @@ TEST_F(hwpt_pasids, pasid_alone)
 
 	for (i = 0; i < ARRAY_SIZE(hwpts); i++) {
 		iova = hwpts[i] == self->s1 ? GIOVA : probe->a;
-		ASSERT_EQ(0, unmap_a(probe));
+		ASSERT_EQ(0, probe_unmap_a(probe));
 		ASSERT_EQ(0, attach_pasid(dev, PASID, hwpts[i]));
 		EXPECT_EQ(NOWHERE, dma(probe, PASID, iova));
-		ASSERT_EQ(0, map_a(probe));
+		ASSERT_EQ(0, probe_map_a(probe));
 		EXPECT_EQ(AT_A, dma(probe, PASID, iova)) {
 			TH_LOG("HWPT %u", i);
 		}
@@ -181,7 +168,7 @@ TEST_F(hwpt_pasids, pasid_first_nested)
 	probe_map(probe, &self->table, GIOVA, AT_A);
 	EXPECT_EQ(0, hwpt_invalidate_s1_one(fd, self->s1, 0, UINT64_MAX, 0));
 	EXPECT_EQ(AT_A, dma(probe, PASID, GIOVA));
-	ASSERT_EQ(0, unmap_a(probe));
+	ASSERT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, dma(probe, PASID, GIOVA));
 }
 
@@ -203,14 +190,14 @@ TEST_F(hwpt_pasids, rid_changes)
 		ASSERT_EQ(0, rid ? vfio_attach(dev, rid) : vfio_detach(dev));
 		EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
 		EXPECT_EQ(AT_A, dma(probe, SECOND, GIOVA));
-		ASSERT_EQ(0, unmap_a(probe));
+		ASSERT_EQ(0, probe_unmap_a(probe));
 		EXPECT_EQ(NOWHERE, dma(probe, PASID, probe->a)) {
 			TH_LOG("step %u", i);
 		}
 		EXPECT_EQ(NOWHERE, dma(probe, SECOND, GIOVA)) {
 			TH_LOG("step %u", i);
 		}
-		ASSERT_EQ(0, map_a(probe));
+		ASSERT_EQ(0, probe_map_a(probe));
 	}
 }
 
@@ -234,10 +221,10 @@ TEST_F(hwpt_pasids, pasid_changes)
 		EXPECT_EQ(NOWHERE, dma(probe, PASID, GIOVA));
 		EXPECT_EQ(AT_A, dma(probe, SECOND, probe->a));
 		EXPECT_EQ(AT_A, dma(probe, 0, probe->a));
-		ASSERT_EQ(0, unmap_a(probe));
+		ASSERT_EQ(0, probe_unmap_a(probe));
 		EXPECT_EQ(NOWHERE, dma(probe, SECOND, probe->a));
 		EXPECT_EQ(NOWHERE, dma(probe, 0, probe->a));
-		ASSERT_EQ(0, map_a(probe));
+		ASSERT_EQ(0, probe_map_a(probe));
 	}
 }
 
@@ -291,9 +278,9 @@ TEST_F(hwpt_pasids, close_and_remove)
 	vfio_close(dev);
 
 	ASSERT_EQ(0, pci_write(dev->name, "remove", "1"));
-	EXPECT_EQ(0, unmap_a(probe));
+	EXPECT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, dma(&other, 0, probe->a));
-	EXPECT_EQ(0, map_a(probe));
+	EXPECT_EQ(0, probe_map_a(probe));
 	EXPECT_EQ(AT_A, dma(&other, 0, probe->a));
 	EXPECT_EQ(0, hwpt_invalidate_s1_one(vm->iommufd, self->s1, 0,
 					    UINT64_MAX, 0));

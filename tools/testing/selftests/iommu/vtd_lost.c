@@ -27,21 +27,14 @@ FIXTURE(lost)
 /* Turn ATS off in the device's own registers. Returns whether that is so. */
 static bool ats_off(const struct env *env)
 {
-	__u32 header, offset = PCI_CFG_SPACE_SIZE;
-	char path[PATH_MAX];
-	__u16 ctrl = 0;
-	int fd;
+	const __u16 off = 0;
+	__u32 ctrl;
+	int fd = vtd_open_ats(env, O_RDWR, &ctrl);
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
-		 env->dev->name);
-	fd = open(path, O_RDWR);
-	while (offset && pread(fd, &header, 4, offset) == 4 &&
-	       PCI_EXT_CAP_ID(header) != PCI_EXT_CAP_ID_ATS)
-		offset = PCI_EXT_CAP_NEXT(header);
-	if (offset && pwrite(fd, &ctrl, 2, offset + PCI_ATS_CTRL) != 2)
-		offset = 0;
+	if (ctrl && pwrite(fd, &off, 2, ctrl) != 2)
+		ctrl = 0;
 	close(fd);
-	return offset && !vtd_ats_on(env);
+	return ctrl && !vtd_ats_on(env);
 }
 
 /* The device's buffer is full of zeroes afterwards */
@@ -99,18 +92,6 @@ FIXTURE_TEARDOWN(lost)
 	vtd_exit(&self->v);
 }
 
-static int unmap_a(struct probe *probe)
-{
-	return ioas_unmap(probe->vm->iommufd, probe->vm->ioas, probe->a,
-			  PLACE_SIZE);
-}
-
-static int map_a(struct probe *probe)
-{
-	return ioas_map(probe->vm->iommufd, probe->vm->ioas,
-			vm_ptr(probe->vm, probe->a), probe->a, PLACE_SIZE);
-}
-
 /* A device that is slow has A in its TLB, and nowhere else is a way to it */
 TEST_F(lost, unmap)
 {
@@ -123,13 +104,13 @@ TEST_F(lost, unmap)
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
 		ASSERT_TRUE(deafen(self));
-		EXPECT_EQ(0, unmap_a(probe));
+		EXPECT_EQ(0, probe_unmap_a(probe));
 		ASSERT_EQ(NOWHERE, probe_dma(probe, probe->a)) {
 			TH_LOG("try %d", i);
 		}
 		EXPECT_EQ(NOWHERE, probe_dma(&self->other, probe->a));
 		EXPECT_EQ(AT_B, probe_dma(&self->other, probe->b));
-		ASSERT_EQ(0, map_a(probe));
+		ASSERT_EQ(0, probe_map_a(probe));
 		ASSERT_EQ(0, reset(self));
 	}
 }
@@ -186,7 +167,7 @@ TEST_F(lost, until_reset)
 	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
 	EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 	ASSERT_TRUE(deafen(self));
-	EXPECT_EQ(0, unmap_a(probe));
+	EXPECT_EQ(0, probe_unmap_a(probe));
 	EXPECT_TRUE(is_blocked(probe, probe->b));
 	EXPECT_EQ(0, vfio_attach(env->dev, env->hwpt));
 	EXPECT_EQ(NOWHERE, probe_dma(probe, GIOVA));
@@ -233,8 +214,8 @@ TEST_F_TIMEOUT(lost, together, 120)
 	for (i = 0; i < TRIES; i++) {
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 		EXPECT_TRUE(deafen(self));
-		EXPECT_EQ(0, unmap_a(probe));
-		EXPECT_EQ(0, map_a(probe));
+		EXPECT_EQ(0, probe_unmap_a(probe));
+		EXPECT_EQ(0, probe_map_a(probe));
 		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
 		EXPECT_EQ(0, reset(self));
 	}
