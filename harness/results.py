@@ -9,6 +9,7 @@ a skipped test that ABSENT-FEATURES does not list; a listed one that was not
 skipped; a kernel complaint; a boot that did not reach its end.
 """
 
+import collections
 import fnmatch
 import re
 import sys
@@ -40,6 +41,17 @@ INJECTED_TRACE_WITHIN = 8  # lines
 RESULT = re.compile(r"^(?P<indent> *)(?P<not>not )?ok (?P<number>\d+)(?: -)? *(?P<name>[^#]*?) *"
                     r"(?:# *(?P<skip>SKIP\b.*)|#.*)?$")
 PLAN = re.compile(r"^(?P<indent> *)1\.\.(?P<count>\d+)")
+
+
+# Shown of the console of a machine that stopped
+LAST_LINES = 20
+
+
+def kept(log, last):
+    """The lines of the log, the emulator's own words too, the last of which are kept."""
+    for line in log:
+        last.append(line)
+        yield line
 
 
 class Tap:
@@ -125,7 +137,8 @@ class Run:
         kernel_tap = Tap(self.result)
         injected = started = done = 0
         ran = []
-        for line in lines(log):
+        last = collections.deque(maxlen=LAST_LINES)
+        for line in lines(kept(log, last)):
             injected = INJECTED_TRACE_WITHIN if INJECTED.search(line) else injected - 1
             if line.startswith("> "):
                 if EXPECT_UNANSWERED.match(line):
@@ -165,6 +178,8 @@ class Run:
         if not started:
             self.fail("the machine did not boot")
         elif not done:
+            for line in last:
+                print("# console: %s" % line.rstrip())
             self.fail("the machine stopped in the middle of %s" % (ran[-1] if ran else "the boot"))
         elif ran != self.expected:
             self.fail("ran %s instead of %s" % (ran, self.expected))

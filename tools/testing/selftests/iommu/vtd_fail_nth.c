@@ -229,4 +229,48 @@ TEST_F(fail, read_again)
 	EXPECT_LT(1, failures);
 }
 
+/* The device's buffer is full of zeroes afterwards */
+static int reset(struct edu *edu)
+{
+	int rc = call(edu->dev.fd, VFIO_DEVICE_RESET, NULL);
+
+	memset(edu->pattern, 0, sizeof(edu->pattern));
+	return rc ?: vfio_enable(&edu->dev);
+}
+
+/*
+ * Nobody takes an error of what is attached again after a reset: then the device
+ * reaches nothing until the next one, which brings everything back
+ */
+TEST_F(fail, reset)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	struct edu *edu = &env->edu;
+	unsigned int nth, blocked = 0;
+	bool hit;
+	int rc;
+
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+		fail_nth(self->nth_fd, nth);
+		rc = reset(edu);
+		hit = fail_end(self->nth_fd);
+		EXPECT_TRUE(!rc || injected(rc));
+		ASSERT_EQ(0, vfio_enable(&edu->dev));
+		if (probe_dma(&env->probe, GIOVA) == NOWHERE) {
+			blocked++;
+			EXPECT_EQ(NOWHERE, vtd_dma(v, FAR_PASID, GIOVA));
+			ASSERT_EQ(0, reset(edu));
+		}
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+		EXPECT_EQ(AT_B, vtd_dma(v, FAR_PASID, GIOVA));
+		if (!hit)
+			break;
+	}
+	EXPECT_LT(nth, MAX_NTH);
+	EXPECT_LT(1, blocked);
+}
+
 TEST_HARNESS_MAIN
