@@ -102,16 +102,8 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 }
 EXPORT_SYMBOL_NS_GPL(iommu_pasid_table_alloc, IOMMUFD_INTERNAL);
 
-/**
- * iommu_check_pasid_table() - Whether a guest's PASID table fits a device
- * @domain: Table, of iommu_pasid_table_alloc()
- * @dev: Device
- *
- * The caller holds the group mutex.
- *
- * Return: 0, -EINVAL or -EBUSY as for iommu_attach_pasid_table().
- */
-int iommu_check_pasid_table(struct iommu_domain *domain, struct device *dev)
+/* Whether a guest's PASID table fits a device; 0, -EINVAL or -EBUSY */
+static int check_pasid_table(struct iommu_domain *domain, struct device *dev)
 {
 	struct iommu_pasid_table *table = to_iommu_pasid_table(domain);
 
@@ -149,7 +141,7 @@ int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev)
 	/* Back to it after something else failed: the device never left it */
 	if (dev->iommu->pasid_table == table)
 		return 0;
-	rc = iommu_check_pasid_table(domain, dev);
+	rc = check_pasid_table(domain, dev);
 	if (rc)
 		return rc;
 	return iommu_pasid_table_ops(table)->attach(table, dev);

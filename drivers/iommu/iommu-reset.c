@@ -10,13 +10,17 @@
  * taken off in hardware while it still answers, and its IOMMU driver has nothing
  * to send to it any more. The group keeps what is attached, with the lifetimes that
  * it always has. Who attaches, replaces or detaches meanwhile changes what the
- * group keeps, without a word to the hardware: nobody waits, since a device may
- * sleep for ever. When the device can answer again, the hardware gets what the
+ * group keeps, and gets the driver's errno: it is attached for a moment, by a driver
+ * that sends nothing to the device, and taken off again. Nobody waits, since a device
+ * may sleep for ever. When the device can answer again, the hardware gets what the
  * group has by then.
  *
- * What a group has may be impossible to attach for a while: a guest's PASID table
- * whose memory is busy. The device stays parked then, and it is tried again from a
+ * That may be impossible for a while: a guest's memory is busy, or there is a lack
+ * of memory or of IDs. The device stays parked then, and it is tried again from a
  * work item.
+ *
+ * Who has no TLB of its own is not asked anything, and is left as it is. So are
+ * devices of drivers that do not know to keep silent.
  *
  * A device of a kernel driver that uses the DMA API is left as it is: its driver
  * takes part in the reset and knows not to unmap during it.
@@ -27,9 +31,9 @@
 
 #include <linux/device.h>
 #include <linux/iommu.h>
-#include <linux/iommu-pasid-table.h>
 #include <linux/iommu-reset.h>
 #include <linux/pci.h>
+#include <linux/pci-ats.h>
 #include <linux/workqueue.h>
 
 #include "iommu-priv.h"
@@ -46,13 +50,16 @@ static int is_other_rid(struct pci_dev *pdev, u16 alias, void *data)
 }
 
 /*
- * Whether the device can be blocked without harm. Behind a bridge that gives it an
- * ID of its own making, others that still work may have the same one; a TLB of its
- * own cannot be used there. Firmware may want its memory to be accessible always.
+ * Whether the device has to be blocked, and can be without harm. Behind a bridge that
+ * gives it an ID of its own making, others that still work may have the same one; a
+ * TLB of its own cannot be used there. Firmware may want its memory to be accessible
+ * always.
  */
 static bool dev_can_park(struct device *dev)
 {
-	if (dev->iommu->attach_deferred)
+	if (!dev_iommu_ops(dev)->quiesce_dev || dev->iommu->attach_deferred)
+		return false;
+	if (dev_is_pci(dev) && !pci_ats_supported(to_pci_dev(dev)))
 		return false;
 	if (dev->iommu->require_direct && !dev->iommu->lost)
 		return false;
@@ -107,6 +114,7 @@ static int dev_block(struct iommu_group *group, struct device *dev,
 	rc = iommu_attach_domain(group->blocking_domain, dev);
 	if (rc)
 		dev_err_ratelimited(dev, "IOMMU cannot block its DMA: %d\n", rc);
+	dev->iommu->parked_on = group->blocking_domain;
 	if (ops->quiesce_dev)
 		ops->quiesce_dev(dev);
 	return rc;
@@ -115,17 +123,13 @@ static int dev_block(struct iommu_group *group, struct device *dev,
 /* Returns whether the device is blocked now */
 static bool dev_park(struct iommu_group *group, struct device *dev)
 {
-	int rc;
-
-	if (dev->iommu->parked)
+	if (iommu_dev_is_parked(dev))
 		return true;
 	/* Nothing is attached yet while a device is found */
 	if (!group->domain || !dev_can_park(dev) ||
 	    iommu_group_alloc_blocking_domain(group))
 		return false;
-	rc = dev_block(group, dev, ULONG_MAX);
-	dev->iommu->parked = true;
-	return !rc;
+	return !dev_block(group, dev, ULONG_MAX);
 }
 
 static int dev_attach_pasids(struct iommu_group *group, struct device *dev,
@@ -147,28 +151,40 @@ static int dev_attach_pasids(struct iommu_group *group, struct device *dev,
 	return 0;
 }
 
-/* Give the hardware what the group has for the device: all of it, or nothing */
-static int dev_attach_all(struct iommu_group *group, struct device *dev)
+/*
+ * Give the hardware @domain and the PASIDs of the group: all of it, or nothing. The
+ * device is parked before and after.
+ */
+static int dev_attach_all(struct iommu_group *group, struct device *dev,
+			  struct iommu_domain *domain)
 {
 	unsigned long pasid = 0;
 	int rc = 0;
 
-	if (group->domain != group->blocking_domain)
-		rc = iommu_attach_domain(group->domain, dev);
-	if (!rc)
+	if (domain != group->blocking_domain)
+		rc = iommu_attach_domain(domain, dev);
+	if (!rc) {
+		dev->iommu->parked_on = domain;
 		rc = dev_attach_pasids(group, dev, &pasid);
+	}
 	if (rc)
 		dev_block(group, dev, pasid);
 	return rc;
 }
 
 /*
- * Attempts to attach what is busy, each less than a second after the one before. It
- * is user space that keeps it busy, so that nobody tells when it is free, and that
- * may last for ever: after some two minutes it is left to whoever attaches something.
+ * Attempts to attach what cannot be attached now, each less than a second after the
+ * one before. Nobody tells when guest memory is not busy any more, or when there are
+ * memory and IDs again, and that may last for ever: after some two minutes it is left
+ * to whoever attaches something.
  */
 #define ATTACH_RETRIES	200
 #define ATTACH_RETRY_MS	10
+
+static bool may_work_later(int rc)
+{
+	return rc == -EAGAIN || rc == -ENOMEM || rc == -ENOSPC;
+}
 
 /* Have what is parked attached later */
 static void group_retry_later(struct iommu_group *group, struct device *dev)
@@ -178,7 +194,7 @@ static void group_retry_later(struct iommu_group *group, struct device *dev)
 	lockdep_assert_held(&group->mutex);
 	if (group->retries >= ATTACH_RETRIES) {
 		dev_err_ratelimited(dev,
-				    "IOMMU cannot attach it, guest memory is busy; it stays blocked until something else is attached, or a reset\n");
+				    "IOMMU cannot attach it, guest memory is busy or IDs are used up; it stays blocked until something else is attached, or a reset\n");
 		return;
 	}
 	group->retries++;
@@ -196,10 +212,10 @@ static void dev_unpark(struct iommu_group *group, struct device *dev)
 	if (ops->resume_dev)
 		rc = ops->resume_dev(dev);
 	if (!rc)
-		rc = dev_attach_all(group, dev);
+		rc = dev_attach_all(group, dev, group->domain);
 	if (!rc)
-		dev->iommu->parked = false;
-	else if (rc == -EAGAIN)
+		dev->iommu->parked_on = NULL;
+	else if (may_work_later(rc))
 		group_retry_later(group, dev);
 	else
 		dev_err_ratelimited(dev,
@@ -252,10 +268,8 @@ int iommu_attach_later(struct iommu_group *group, struct device *dev)
 	rc = iommu_group_alloc_blocking_domain(group);
 	if (rc)
 		return rc;
-	if (!dev->iommu->parked) {
+	if (!iommu_dev_is_parked(dev))
 		dev_block(group, dev, ULONG_MAX);
-		dev->iommu->parked = true;
-	}
 	group->retries = 0;
 	group_retry_later(group, dev);
 	return 0;
@@ -282,20 +296,81 @@ static void group_retry(struct work_struct *work)
  * @domain: Domain that the group is to have
  * @dev: Device of the group
  *
- * Does what the driver's attach_dev op does, or what can be done of it without the
- * hardware. The caller holds the group mutex.
+ * Does what the driver's attach_dev op does. If the device is parked, that is tried
+ * together with the PASIDs of the group, and the device is parked as before. The
+ * caller holds the group mutex.
  *
- * Return: 0 or an errno of iommu_domain_ops.attach_dev. What only the driver of a
- * parked device can tell shows when it is attached in the end.
+ * Return: 0 or an errno of iommu_domain_ops.attach_dev or set_dev_pasid.
  */
 int iommu_attach_parked(struct iommu_domain *domain, struct device *dev)
 {
+	struct iommu_group *group = dev->iommu_group;
+	int rc;
+
 	if (!iommu_dev_is_parked(dev))
 		return iommu_attach_domain(domain, dev);
-	if (iommu_domain_is_pasid_table(domain))
-		return iommu_check_pasid_table(domain, dev);
-	return 0;
+	/* Back to what it had: that was not touched */
+	if (domain == group->domain)
+		return 0;
+	rc = dev_attach_all(group, dev, domain);
+	if (!rc)
+		dev_block(group, dev, ULONG_MAX);
+	return rc;
 }
+
+/**
+ * iommu_set_parked_pasid() - Attach a PASID of a device that may be parked
+ * @domain: Domain that the group is to have for @pasid
+ * @dev: Device of the group
+ * @pasid: PASID
+ * @old: Domain that the group has for it, or NULL
+ *
+ * Does what the set_dev_pasid op does. If the device is parked, that is tried together
+ * with the group's own domain, and the device is parked as before. The caller holds
+ * the group mutex.
+ *
+ * Return: 0 or an errno of iommu_domain_ops.set_dev_pasid.
+ */
+int iommu_set_parked_pasid(struct iommu_domain *domain, struct device *dev,
+			   ioasid_t pasid, struct iommu_domain *old)
+{
+	struct iommu_group *group = dev->iommu_group;
+	int rc = 0;
+
+	if (!iommu_dev_is_parked(dev))
+		return domain->ops->set_dev_pasid(domain, dev, pasid, old);
+	if (group->domain != group->blocking_domain)
+		rc = iommu_attach_domain(group->domain, dev);
+	if (rc) {
+		/* It may work later, and that is not about the PASID */
+		if (may_work_later(rc))
+			rc = 0;
+		goto out_block;
+	}
+	dev->iommu->parked_on = group->domain;
+	rc = domain->ops->set_dev_pasid(domain, dev, pasid, NULL);
+	if (!rc)
+		dev_iommu_ops(dev)->remove_dev_pasid(dev, pasid, domain);
+out_block:
+	dev_block(group, dev, 0);
+	return rc;
+}
+
+/**
+ * iommu_get_attached_domain() - What the hardware has for a device without a PASID
+ * @dev: Device
+ *
+ * For the attach_dev ops of IOMMU drivers, who have to know what they replace: of a
+ * parked device that is not what iommu_get_domain_for_dev() returns. The caller holds
+ * the group mutex.
+ *
+ * Return: The domain, or NULL if none was attached yet.
+ */
+struct iommu_domain *iommu_get_attached_domain(struct device *dev)
+{
+	return dev->iommu->parked_on ?: iommu_get_domain_for_dev(dev);
+}
+EXPORT_SYMBOL_GPL(iommu_get_attached_domain);
 
 /* Lock the group of a device that an IOMMU translates for */
 static struct iommu_group *group_get_locked(struct device *dev)
@@ -380,6 +455,12 @@ void iommu_device_was_reset(struct device *dev)
 }
 EXPORT_SYMBOL_GPL(iommu_device_was_reset);
 
+/* A reset that failed may leave a device that answers nothing at all */
+static bool dev_is_gone(struct device *dev)
+{
+	return dev_is_pci(dev) && !pci_device_is_present(to_pci_dev(dev));
+}
+
 /**
  * iommu_device_resume() - A device can answer again
  * @dev: Device of iommu_device_quiesce(). Whoever restores its configuration space
@@ -401,8 +482,15 @@ void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 	else
 		dev->iommu->asleep = false;
 	group->retries = 0;
-	if (iommu_dev_is_parked(dev) && !dev_cannot_answer(dev))
-		dev_unpark(group, dev);
+	if (iommu_dev_is_parked(dev) && !dev_cannot_answer(dev)) {
+		if (dev_is_gone(dev)) {
+			WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
+			dev_err_ratelimited(dev,
+					    "does not answer; its DMA is blocked until a reset\n");
+		} else {
+			dev_unpark(group, dev);
+		}
+	}
 	group_put_locked(group);
 }
 EXPORT_SYMBOL_GPL(iommu_device_resume);

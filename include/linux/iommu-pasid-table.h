@@ -162,7 +162,6 @@ struct iommu_domain *
 iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 			const struct iommu_hwpt_pasid_table *config,
 			struct iommu_guest_memory *memory);
-int iommu_check_pasid_table(struct iommu_domain *domain, struct device *dev);
 int iommu_attach_pasid_table(struct iommu_domain *domain, struct device *dev);
 void iommu_detach_pasid_table(struct iommu_pasid_table *table,
 			      struct device *dev);
@@ -182,12 +181,6 @@ iommu_pasid_table_alloc(struct device *dev, struct iommu_domain *parent,
 			struct iommu_guest_memory *memory)
 {
 	return ERR_PTR(-EOPNOTSUPP);
-}
-
-static inline int iommu_check_pasid_table(struct iommu_domain *domain,
-					  struct device *dev)
-{
-	return -EOPNOTSUPP;
 }
 
 static inline void iommu_detach_pasid_table(struct iommu_pasid_table *table,

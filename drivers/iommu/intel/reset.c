@@ -207,6 +207,7 @@ void intel_iommu_quiesce_dev(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 
+	info->quiesced = true;
 	if (!info->ats_enabled)
 		return;
 	pci_disable_ats(to_pci_dev(dev));
@@ -219,6 +220,7 @@ int intel_iommu_resume_dev(struct device *dev)
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	int rc;
 
+	info->quiesced = false;
 	if (info->ats_quiesced) {
 		rc = pci_enable_ats(to_pci_dev(dev), VTD_PAGE_SHIFT);
 		if (rc)

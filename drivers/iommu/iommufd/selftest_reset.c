@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Mock devices that cannot answer: the test says when, as a bus would. The mock
- * IOMMU holds the core to its promise that it is not touched meanwhile.
+ * IOMMU holds the core to its promise that nothing is left attached meanwhile.
  */
 #include <linux/iommu-pasid-table.h>
 #include <linux/iommu-reset.h>
@@ -23,13 +23,12 @@ int mock_reset_attach(struct iommu_domain *domain, struct device *dev)
 {
 	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
 
-	if (domain->type != IOMMU_DOMAIN_BLOCKED) {
-		if (WARN_ON(mdev->quiet))
-			return -EIO;
-		if (mdev->error && (!mdev->error_domain ||
-				    mdev->error_domain == domain))
-			return -mdev->error;
-	}
+	/* What drivers are told that they replace; a guest's table is not noted */
+	WARN_ON(iommu_dev_is_parked(dev) && !dev->iommu->pasid_table &&
+		iommu_get_attached_domain(dev) != mdev->domain);
+	if (domain->type != IOMMU_DOMAIN_BLOCKED && mdev->error &&
+	    (!mdev->error_domain || mdev->error_domain == domain))
+		return -mdev->error;
 	mdev->domain = domain;
 	return 0;
 }
@@ -42,7 +41,7 @@ void mock_reset_quiesce(struct device *dev)
 {
 	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
 
-	WARN_ON(mdev->quiet || mdev->domain->type != IOMMU_DOMAIN_BLOCKED ||
+	WARN_ON(mdev->domain->type != IOMMU_DOMAIN_BLOCKED ||
 		dev->iommu->pasid_table ||
 		!xa_empty(&iommufd_test_pasid_dev(dev)->domains));
 	mdev->quiet = true;

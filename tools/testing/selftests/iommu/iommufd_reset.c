@@ -212,13 +212,13 @@ TEST_F(reset, table)
 TEST_F(reset, failed)
 {
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
-	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, ENOSPC));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EIO));
 	ASSERT_TRUE(silent(self, self->rid_id[0]));
 	ASSERT_EQ(0, replace(self->fd, self->stdev_id, self->rid_id[1]));
 	ASSERT_TRUE(works(self, self->rid_id[1], 1));
 
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
-	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, ENOSPC));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EIO));
 	ASSERT_TRUE(silent(self, self->rid_id[1]));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
@@ -228,14 +228,19 @@ TEST_F(reset, failed)
 /* What is busy at the end of a reset is attached when it is not busy any more */
 TEST_F(reset, busy)
 {
+	static const int errors[] = { EAGAIN, ENOMEM, ENOSPC };
+	unsigned int i;
 	int tries;
 
-	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
-	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
-	for (tries = 0; tries < 1000 && !works(self, self->rid_id[0], 1); tries++)
-		usleep(10000);
-	ASSERT_TRUE(works(self, self->rid_id[0], 1));
-	ASSERT_TRUE(pasid_uses(self, PASID, self->pasid_id[0]));
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+		ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, errors[i]));
+		tries = 1000;
+		while (tries-- && !works(self, self->rid_id[0], 1))
+			usleep(10000);
+		ASSERT_TRUE(works(self, self->rid_id[0], 1));
+		ASSERT_TRUE(pasid_uses(self, PASID, self->pasid_id[0]));
+	}
 
 	/* Something else comes first, or another reset, or the end of all */
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
@@ -261,6 +266,18 @@ static int attach_error(struct _test_data_reset *self, __u32 stdev_id,
 	};
 
 	return test_op(self->fd, IOMMU_TEST_OP_RESET, stdev_id, &cmd);
+}
+
+/* Who attaches something meanwhile hears what the driver says of it */
+TEST_F(reset, refused)
+{
+	ASSERT_EQ(0, attach_error(self, self->stdev_id, self->rid_id[1], EINVAL));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_SLEEP, 0));
+	ASSERT_EQ(EINVAL, replace(self->fd, self->stdev_id, self->rid_id[1]));
+	ASSERT_TRUE(silent(self, self->rid_id[0]));
+	ASSERT_EQ(0, destroy(self->fd, self->rid_id[1]));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_WAKE, 0));
+	ASSERT_TRUE(works(self, self->rid_id[0], 1));
 }
 
 /* So is what the group goes back to, since not all of its devices can leave */
