@@ -21,7 +21,8 @@
  *
  * * ERR_PTR(-EOPNOTSUPP): the driver or the hardware has no such vIOMMU
  * * ERR_PTR(-EINVAL): @parent is no nesting parent of the IOMMU behind @dev
- * * ERR_PTR(-ENOMEM), ERR_PTR(-ENOSPC): out of memory or of hardware tags
+ * * ERR_PTR(-ENOMEM), ERR_PTR(-ENOSPC): out of memory, or of hardware tags that
+ *   are left or that a user may have
  */
 struct iommu_viommu *iommu_viommu_alloc(struct device *dev,
 					struct iommu_domain *parent, u32 type)

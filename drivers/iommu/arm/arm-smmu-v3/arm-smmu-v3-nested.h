@@ -33,11 +33,13 @@ struct arm_smmu_vmid {
  * @core: The part that the core knows
  * @smmu: The physical SMMU
  * @vmid: Tags the translations of all tables made on it
+ * @ids: Whose @vmid is
  */
 struct arm_smmu_viommu {
 	struct iommu_viommu core;
 	struct arm_smmu_device *smmu;
 	struct arm_smmu_vmid *vmid;
+	struct arm_smmu_user_ids *ids;
 };
 
 static inline struct arm_smmu_viommu *

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <kunit/visibility.h>
 
+#include "arm-smmu-v3-user-ids.h"
 #include "arm-smmu-v3-viommu.h"
 
 /* What a guest may say in its STE, 5.2 */
@@ -22,7 +23,7 @@ static struct iommu_viommu *arm_smmu_viommu_alloc(struct device *dev,
 	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
 	struct arm_smmu_domain *parent = to_smmu_domain(domain);
 	struct arm_smmu_viommu *viommu;
-	struct arm_smmu_vmid *vmid;
+	int ret;
 
 	if (!parent->nest_parent || parent->smmu != master->smmu)
 		return ERR_PTR(-EINVAL);
@@ -30,14 +31,24 @@ static struct iommu_viommu *arm_smmu_viommu_alloc(struct device *dev,
 	viommu = kzalloc(sizeof(*viommu), GFP_KERNEL_ACCOUNT);
 	if (!viommu)
 		return ERR_PTR(-ENOMEM);
-	vmid = arm_smmu_vmid_alloc(master->smmu);
-	if (IS_ERR(vmid)) {
-		kfree(viommu);
-		return ERR_CAST(vmid);
+	viommu->ids = arm_smmu_user_ids_get(master, true);
+	if (IS_ERR(viommu->ids)) {
+		ret = PTR_ERR(viommu->ids);
+		goto out_free;
+	}
+	viommu->vmid = arm_smmu_vmid_alloc(master->smmu);
+	if (IS_ERR(viommu->vmid)) {
+		ret = PTR_ERR(viommu->vmid);
+		goto out_put;
 	}
 	viommu->smmu = master->smmu;
-	viommu->vmid = vmid;
 	return &viommu->core;
+
+out_put:
+	arm_smmu_user_ids_put(viommu->ids);
+out_free:
+	kfree(viommu);
+	return ERR_PTR(ret);
 }
 
 static void arm_smmu_viommu_free(struct iommu_viommu *core)
@@ -45,6 +56,7 @@ static void arm_smmu_viommu_free(struct iommu_viommu *core)
 	struct arm_smmu_viommu *viommu = to_arm_smmu_viommu(core);
 
 	arm_smmu_vmid_put(viommu->smmu, viommu->vmid);
+	arm_smmu_user_ids_put(viommu->ids);
 	kfree(viommu);
 }
 
