@@ -394,11 +394,12 @@ static struct iommu_group *group_get_locked(struct device *dev)
  * @why: What comes
  *
  * When it returns, DMA of the device is blocked, nothing is under way to it and
- * nothing will be sent to it until iommu_device_resume(). Not so if a kernel driver
- * does DMA with it, if firmware wants its memory to be accessible, if others may
- * have its requester ID, or if there is no memory for a blocking domain: then
- * everything stays as it is, and what is not answered ends with a time-out. May
- * sleep, takes the mutex of the device's group.
+ * nothing will be sent to it until iommu_device_resume(). Not so if it has no ATS, if
+ * the driver of its IOMMU has no quiesce_dev op, if a kernel driver does DMA with it,
+ * if firmware wants its memory to be accessible, if others may have its requester ID,
+ * or if there is no memory for a blocking domain: then everything stays as it is, and
+ * what is not answered ends with a time-out. May sleep, takes the mutex of the
+ * device's group.
  */
 void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 {
