@@ -8,6 +8,7 @@
  * is lost as well; or, with slow=1 in the environment, the first device is one that
  * never answers in time, and keeps what it has.
  */
+#include "nested_msi.h"
 #include "nested_racer.h"
 #include "vtd_env.h"
 
@@ -15,42 +16,49 @@
 
 #define PASID		5
 #define TRIES		20
+#define BLAME_TRIES	100
 
 FIXTURE(lost)
 {
 	struct vtd v;
 	struct edu peer;
 	struct probe other;
+	struct vm apart;	/* the same memory in another address space */
+	struct msi msi;
 	bool slow;
 };
 
 /* Turn ATS off in the device's own registers. Returns whether that is so. */
-static bool ats_off(const struct env *env)
+static bool ats_off(const struct vfio_dev *dev)
 {
 	const __u16 off = 0;
 	__u32 ctrl;
-	int fd = vtd_open_ats(env, O_RDWR, &ctrl);
+	int fd = vtd_open_ats(dev, O_RDWR, &ctrl);
 
 	if (ctrl && pwrite(fd, &off, 2, ctrl) != 2)
 		ctrl = 0;
 	close(fd);
-	return ctrl && !vtd_ats_on(env);
+	return ctrl && !vtd_ats_on(dev);
 }
 
 /* The device's buffer is full of zeroes afterwards */
-static int reset(struct _test_data_lost *self)
+static int reset_edu(struct edu *edu)
 {
-	struct edu *edu = &self->v.env.edu;
 	int rc = call(edu->dev.fd, VFIO_DEVICE_RESET, NULL);
 
 	memset(edu->pattern, 0, sizeof(edu->pattern));
 	return rc ?: vfio_enable(&edu->dev);
 }
 
+static int reset(struct _test_data_lost *self)
+{
+	return reset_edu(&self->v.env.edu);
+}
+
 /* From here on the device does not answer */
 static bool deafen(struct _test_data_lost *self)
 {
-	return self->slow || ats_off(&self->v.env);
+	return self->slow || ats_off(self->v.env.dev);
 }
 
 static int peer_init(struct _test_data_lost *self)
@@ -64,7 +72,19 @@ static int peer_init(struct _test_data_lost *self)
 	rc = rc ?: probe_edu(&self->other, &env->vm, &self->peer);
 	self->other.a = probe->a;
 	self->other.b = probe->b;
-	return rc;
+	return rc ?: msi_init(&self->msi, &self->peer, NULL);
+}
+
+/* Give the other device an address space whose unmaps are not for the first one */
+static int peer_apart(struct _test_data_lost *self)
+{
+	struct vm *apart = &self->apart;
+	int rc;
+
+	*apart = self->v.env.vm;
+	rc = ioas_alloc(apart->iommufd, &apart->ioas);
+	rc = rc ?: vm_map(apart);
+	return rc ?: vfio_attach(&self->peer.dev, apart->ioas);
 }
 
 FIXTURE_SETUP(lost)
@@ -88,6 +108,7 @@ FIXTURE_SETUP(lost)
 
 FIXTURE_TEARDOWN(lost)
 {
+	msi_exit(&self->msi);
 	vfio_close(&self->peer.dev);
 	vtd_exit(&self->v);
 }
@@ -182,10 +203,10 @@ TEST_F(lost, until_reset)
 	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
 }
 
-/* Somebody who uses the queue all the time, for another device */
+/* Somebody who uses the queue all the time, for the other device and its TLB */
 static int use_queue(void *data, unsigned int i)
 {
-	struct vm *vm = data;
+	struct vm *vm = &((struct _test_data_lost *)data)->apart;
 	__u64 gpa = VM_GPA + 2 * VM_SIZE;
 	int rc;
 
@@ -198,19 +219,15 @@ TEST_F_TIMEOUT(lost, together, 120)
 {
 	struct env *env = &self->v.env;
 	struct probe *probe = &env->probe;
-	struct vm user = env->vm;
 	struct racer racers[] = {
 		{ use_queue, "another device" },
 	};
 	bool stop = false;
 	int i;
 
-	/* An address space of its own, whose unmaps are not for the first device */
-	ASSERT_EQ(0, ioas_alloc(user.iommufd, &user.ioas));
-	ASSERT_EQ(0, vm_map(&user));
-	ASSERT_EQ(0, vfio_attach(&self->peer.dev, user.ioas));
+	ASSERT_EQ(0, peer_apart(self));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
-	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), &user, &stop));
+	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), self, &stop));
 	for (i = 0; i < TRIES; i++) {
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 		EXPECT_TRUE(deafen(self));
@@ -218,6 +235,87 @@ TEST_F_TIMEOUT(lost, together, 120)
 		EXPECT_EQ(0, probe_map_a(probe));
 		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
 		EXPECT_EQ(0, reset(self));
+	}
+	EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
+}
+
+/*
+ * The first device does not answer while the TLB of the other one, which does, is
+ * invalidated all the time: the other one goes on. If it were taken for the one that
+ * does not answer, it would be blocked until it is reset.
+ */
+TEST_F_TIMEOUT(lost, blame, 300)
+{
+	struct env *env = &self->v.env;
+	struct probe *probe = &env->probe;
+	struct racer racers[] = {
+		{ use_queue, "a device that answers" },
+	};
+	int i, blamed = 0;
+	bool stop = false;
+
+	ASSERT_EQ(0, peer_apart(self));
+	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), self, &stop));
+	for (i = 0; i < BLAME_TRIES; i++) {
+		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+		EXPECT_TRUE(deafen(self));
+		EXPECT_EQ(0, probe_unmap_a(probe));
+		EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
+		EXPECT_EQ(0, probe_map_a(probe));
+		EXPECT_EQ(0, reset(self));
+		if (probe_dma(&self->other, probe->a) == AT_A)
+			continue;
+		blamed++;
+		EXPECT_EQ(0, reset_edu(&self->peer));
+		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
+	}
+	EXPECT_EQ(0, blamed) {
+		TH_LOG("%d times of %d", blamed, BLAME_TRIES);
+	}
+	EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
+}
+
+/* And somebody who does so with interrupts off, for entries of their own */
+static int use_interrupts(void *data, unsigned int i)
+{
+	struct msi *msi = &((struct _test_data_lost *)data)->msi;
+	int rc = msi_on(msi);
+
+	return rc ?: msi_off(msi);
+}
+
+/*
+ * Neither device answers, at the same time: both are lost, and both come back. In
+ * turns their address space is the same, and one unmap is for both, or not.
+ */
+TEST_F_TIMEOUT(lost, both, 300)
+{
+	struct env *env = &self->v.env;
+	struct probe *probe = &env->probe;
+	struct racer racers[] = {
+		{ use_queue, "another address space" },
+		{ use_interrupts, "interrupts" },
+	};
+	bool stop = false;
+	int i;
+
+	ASSERT_EQ(0, peer_apart(self));
+	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
+	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), self, &stop));
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_EQ(0, vfio_attach(&self->peer.dev, i % 2 ?
+					 self->apart.ioas : env->vm.parent));
+		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
+		EXPECT_TRUE(ats_off(&self->peer.dev));
+		EXPECT_TRUE(deafen(self));
+		EXPECT_EQ(0, probe_unmap_a(probe));
+		EXPECT_TRUE(is_blocked(probe, probe->b));
+		EXPECT_TRUE(is_blocked(&self->other, probe->b));
+		EXPECT_EQ(0, probe_map_a(probe));
+		EXPECT_EQ(0, reset(self));
+		EXPECT_EQ(0, reset_edu(&self->peer));
 	}
 	EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
 }
