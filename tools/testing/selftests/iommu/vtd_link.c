@@ -35,11 +35,6 @@ FIXTURE_VARIANT_ADD(link, hot_reset)
 	.how = BY_HOT_RESET,
 };
 
-FIXTURE_VARIANT_ADD(link, sysfs)
-{
-	.how = BY_SYSFS,
-};
-
 /* The link between a device and its port */
 static int link_open(struct link *link, const struct vfio_dev *dev)
 {
