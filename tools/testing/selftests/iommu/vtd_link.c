@@ -177,7 +177,7 @@ TEST_F_TIMEOUT(link, unmap, 120)
 }
 
 /* An invalidation of the guest's finds it, and says so */
-TEST_F(link, guest)
+TEST_F_TIMEOUT(link, guest, 120)
 {
 	struct ports *p = &self->p;
 	struct env *env = &p->v.env;
@@ -199,7 +199,7 @@ TEST_F(link, guest)
 }
 
 /* What is attached and detached meanwhile is there after the reset */
-TEST_F(link, attach)
+TEST_F_TIMEOUT(link, attach, 120)
 {
 	struct ports *p = &self->p;
 	struct env *env = &p->v.env;
@@ -224,7 +224,7 @@ TEST_F(link, attach)
 }
 
 /* Nobody notices that it was down: then the TLB is empty, and ATS is off */
-TEST_F(link, down_and_up)
+TEST_F_TIMEOUT(link, down_and_up, 120)
 {
 	struct ports *p = &self->p;
 	struct env *env = &p->v.env;
@@ -270,7 +270,7 @@ TEST_F_TIMEOUT(link, reset_while_down, 120)
 }
 
 /* ... is closed and leaves the machine, and comes back later */
-TEST_F(link, gone)
+TEST_F_TIMEOUT(link, gone, 120)
 {
 	struct ports *p = &self->p;
 	struct env *env = &p->v.env;
@@ -314,7 +314,7 @@ FIXTURE_TEARDOWN(pair_link)
 }
 
 /* Two functions are below the link, and neither answers */
-TEST_F(pair_link, unmap)
+TEST_F_TIMEOUT(pair_link, unmap, 120)
 {
 	struct ports *p = &self->p;
 	struct probe *probe = &p->v.env.probe;

@@ -158,7 +158,7 @@ FIXTURE_TEARDOWN(port)
 }
 
 /* What the guest has is there again, and nothing that it no longer has */
-TEST_F(port, table)
+TEST_F_TIMEOUT(port, table, 120)
 {
 	struct ports *p = &self->p;
 	struct env *env = &p->v.env;
@@ -181,7 +181,7 @@ TEST_F(port, table)
 }
 
 /* PASIDs that user space attached one by one */
-TEST_F(port, hwpts)
+TEST_F_TIMEOUT(port, hwpts, 120)
 {
 	struct ports *p = &self->p;
 	struct env *env = &p->v.env;
@@ -239,7 +239,7 @@ FIXTURE_TEARDOWN(pair)
 }
 
 /* Both are reset, by either */
-TEST_F(pair, hot_reset)
+TEST_F_TIMEOUT(pair, hot_reset, 120)
 {
 	struct ports *p = &self->p;
 	struct probe *probe = &p->v.env.probe;
@@ -269,7 +269,7 @@ TEST_F_TIMEOUT(pair, others, 120)
 }
 
 /* One sleeps, in which it would keep what its TLB has: it is to have nothing */
-TEST_F(pair, asleep)
+TEST_F_TIMEOUT(pair, asleep, 120)
 {
 	struct ports *p = &self->p;
 	struct probe *probe = &p->v.env.probe;
@@ -287,7 +287,7 @@ TEST_F(pair, asleep)
 }
 
 /* ... and is reset before it is awake again */
-TEST_F(pair, reset_asleep)
+TEST_F_TIMEOUT(pair, reset_asleep, 120)
 {
 	struct ports *p = &self->p;
 	struct probe *probe = &p->v.env.probe;
@@ -307,7 +307,7 @@ TEST_F(pair, reset_asleep)
 }
 
 /* One is not the caller's: nothing happens to either */
-TEST_F(pair, refused)
+TEST_F_TIMEOUT(pair, refused, 120)
 {
 	struct ports *p = &self->p;
 	struct probe *probe = &p->v.env.probe;
@@ -335,7 +335,7 @@ TEST_F(pair, refused)
 }
 
 /* Who is the last to close one of them resets both; what comes then is new */
-TEST_F(pair, close)
+TEST_F_TIMEOUT(pair, close, 120)
 {
 	struct ports *p = &self->p;
 	struct env *env = &p->v.env;
@@ -383,7 +383,7 @@ static bool group_reaches(struct ports *p, enum place place)
 	       probe_dma(&p->probe[GROUP_SECOND], a) == place;
 }
 
-TEST_F(group, hot_reset)
+TEST_F_TIMEOUT(group, hot_reset, 120)
 {
 	struct ports *p = &self->p;
 	struct probe *probe = &p->probe[GROUP];
@@ -402,7 +402,7 @@ TEST_F(group, hot_reset)
 }
 
 /* Nobody has the other one open, and it is the group's all the same */
-TEST_F(group, one_is_closed)
+TEST_F_TIMEOUT(group, one_is_closed, 120)
 {
 	struct ports *p = &self->p;
 	struct probe *probe = &p->probe[GROUP];
