@@ -268,6 +268,16 @@ TEST_F_TIMEOUT(pair, others, 120)
 	EXPECT_TRUE(reaches(p, PAIR_SECOND, AT_A));
 }
 
+/* Somebody has the port reset them, whose they are or not */
+TEST_F_TIMEOUT(pair, by_port, 120)
+{
+	struct ports *p = &self->p;
+
+	EXPECT_EQ(0, reset_among_others(p, PAIR, PAIR_SECOND, BY_PORT));
+	EXPECT_TRUE(reaches(p, PAIR, AT_A));
+	EXPECT_TRUE(reaches(p, PAIR_SECOND, AT_A));
+}
+
 /* One sleeps, in which it would keep what its TLB has: it is to have nothing */
 TEST_F_TIMEOUT(pair, asleep, 120)
 {

@@ -31,6 +31,7 @@ enum how {
 	BY_VFIO,
 	BY_HOT_RESET,
 	BY_SYSFS,
+	BY_PORT,	/* of all that is below it, by sysfs */
 };
 
 struct ports {
@@ -52,6 +53,8 @@ static inline int reset(struct vfio_dev *dev, enum how how)
 	case BY_SYSFS:
 		rc = pci_write(dev->name, "reset_method", "bus");
 		return rc ?: pci_write(dev->name, "reset", "1");
+	case BY_PORT:
+		return pci_write(dev->name, "../reset_subordinate", "1");
 	}
 	return -EINVAL;
 }
