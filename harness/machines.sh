@@ -29,6 +29,17 @@ vtd() {
 	edu=,pasid=on,dma-ms=10$2
 }
 
+# ports ADDR...: root ports at these addresses (hexadecimal), with the IDs rpADDR
+ports() {
+	local addr
+	for addr; do
+		qemu+=(-device "pcie-root-port,id=rp$addr,addr=$addr,chassis=1,slot=0x$addr")
+	done
+}
+
+# more_edu OPTIONS: another edu
+more_edu() { qemu+=(-device "edu,$1,dma_mask=0xffffffffffffffff$edu"); }
+
 # second OPTIONS: after vtd, another IOMMU for the first edu
 second() {
 	qemu+=(-device "$iommu,x-slots=0x10,$1")
@@ -36,9 +47,9 @@ second() {
 
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.
 devices() {
-	qemu+=(-device "edu,${edu_at[0]},dma_mask=0xffffffffffffffff$edu"
-		-device "edu,${edu_at[1]},dma_mask=0xffffffffffffffff$edu"
-		-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk"
+	more_edu "${edu_at[0]}"
+	more_edu "${edu_at[1]}"
+	qemu+=(-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk"
 		-device "nvme,addr=6,drive=disk,serial=1")
 }
 
@@ -92,8 +103,18 @@ machine() {
 	vtd-away)	# devices that are reset, sleep and leave, the second behind a port;
 			# an invalidation that they do not answer times out
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on
-		qemu+=(-device "pcie-root-port,id=rp,addr=8,chassis=1,slot=1")
-		edu_at[1]=bus=rp ;;
+		ports 8
+		edu_at[1]=bus=rp8 ;;
+	vtd-port)	# devices that only a reset of their bus resets: one and one alone below
+			# its port, two functions that are isolated from each other, and two that
+			# are not
+		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,pm=on,no-soft-reset=on
+		ports 8 9 a b
+		edu_at=(bus=rp8 bus=rp9)
+		more_edu bus=rpa,addr=0.0,multifunction=on,acs=on
+		more_edu bus=rpa,addr=0.1,acs=on
+		more_edu bus=rpb,addr=0.0,multifunction=on
+		more_edu bus=rpb,addr=0.1 ;;
 	vtd-deaf)	# the first device never answers an invalidation
 		vtd ,device-iotlb=on,x-ats-timeout-ms=20 ,ats=on,flr=on,dma-ms=0
 		edu_at[0]+=,x-ats-deaf=on ;;

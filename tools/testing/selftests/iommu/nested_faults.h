@@ -83,7 +83,7 @@ static inline unsigned int faults(const struct vfio_dev *dev, bool some)
 
 /*
  * Faults that the driver blames on nobody's guest go to the kernel log, a few
- * in five seconds. Returns a file to give to log_events().
+ * in five seconds. Returns a file to give to log_count().
  */
 static inline int log_open(void)
 {
@@ -94,7 +94,8 @@ static inline int log_open(void)
 	return fd;
 }
 
-static inline unsigned int log_events(int fd)
+/* The number of records since then that have this text */
+static inline unsigned int log_count(int fd, const char *text)
 {
 	unsigned int count = 0;
 	char record[8192];
@@ -108,8 +109,13 @@ static inline unsigned int log_events(int fd)
 		if (len <= 0)
 			return count;
 		record[len] = '\0';
-		count += !!strstr(record, LOG_FAULT);
+		count += !!strstr(record, text);
 	}
+}
+
+static inline unsigned int log_events(int fd)
+{
+	return log_count(fd, LOG_FAULT);
 }
 
 #endif

@@ -141,6 +141,26 @@ static inline bool vtd_ats_on(const struct vfio_dev *dev)
 	return value & PCI_ATS_CTRL_ENABLE;
 }
 
+/* To a file of the device's in sysfs */
+static inline int pci_write(const char *name, const char *file,
+			    const char *text)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", name, file);
+	return faults_write(path, text, 0);
+}
+
+/* After a device was removed: find it again and hand it to vfio-pci */
+static inline int pci_give_back(const struct vfio_dev *dev)
+{
+	int rc = faults_write("/sys/bus/pci/rescan", "1", 0);
+
+	rc = rc ?: pci_write(dev->name, "driver_override", "vfio-pci");
+	rc = rc ?: faults_write("/sys/bus/pci/drivers_probe", dev->name, 0);
+	return rc ?: vfio_number(dev->name) < 0 ? -ENODEV : 0;
+}
+
 /* Everything that is cached of a PASID */
 static inline struct iommu_hwpt_pasid_table_invalidate
 inv_pasid(__u32 caches, __u32 pasid)

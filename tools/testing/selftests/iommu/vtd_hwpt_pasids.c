@@ -5,6 +5,7 @@
  * usable that was unmapped, in the IOMMU or in a TLB of the device.
  */
 #include "nested_vtd_s1.h"
+#include "vtd_env.h"
 
 #include "../kselftest_harness.h"
 
@@ -233,24 +234,6 @@ static int peer_init(struct edu *peer, struct vm *vm)
 	int rc = edu_open(peer, 1);
 
 	return rc ?: vfio_bind(&peer->dev, vm->iommufd);
-}
-
-static int pci_write(const char *name, const char *file, const char *text)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", name, file);
-	return faults_write(path, text, 0);
-}
-
-/* The other tests need it: find it again and hand it to vfio-pci */
-static int pci_give_back(const struct vfio_dev *dev)
-{
-	int rc = faults_write("/sys/bus/pci/rescan", "1", 0);
-
-	rc = rc ?: pci_write(dev->name, "driver_override", "vfio-pci");
-	rc = rc ?: faults_write("/sys/bus/pci/drivers_probe", dev->name, 0);
-	return rc ?: vfio_number(dev->name) < 0 ? -ENODEV : 0;
 }
 
 /*

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Resets of a bus: of one device by VFIO or sysfs, and of all that is below a port.
+ * What is attached is there again afterwards, what was unmapped is not, others do
+ * not notice, and nothing is sent to what cannot answer.
+ */
+#include "nested_racer.h"
+#include "vtd_ports.h"
+
+#include "../kselftest_harness.h"
+
+/*
+ * Reset devices from @first to @last, by the last one, while a DMA of each is on its
+ * way to A. It gets there before the reset is over, or never: not when A is
+ * unmapped, which it is afterwards.
+ */
+static int reset_during_dma(struct ports *p, enum which first, enum which last,
+			    enum how how, bool with_pasid)
+{
+	struct probe *probe = &p->probe[first];
+	__u8 *a = vm_ptr(probe->vm, probe->a);
+	__u8 before[EDU_CHUNK];
+	enum which dev;
+	int rc = 0;
+
+	memset(a, VM_UNTOUCHED, PLACE_SIZE);
+	for (dev = first; dev <= last; dev++) {
+		if (with_pasid)
+			edu_pasid(p->probe[dev].edu, PASID);
+		rc = rc ?: edu_begin_write(p->probe[dev].edu, GIOVA);
+	}
+	rc = rc ?: reset(p->probe[last].dev, how);
+	rc = rc ?: probe_unmap_a(probe);
+	memcpy(before, a, sizeof(before));
+	/* Takes as long as the others have left, and more */
+	rc = rc ?: edu_write(p->probe[PEER].edu, GIOVA);
+	if (!rc && memcmp(before, a, sizeof(before)))
+		rc = -EPROTO;
+	for (dev = first; dev <= last; dev++)
+		rc = rc ?: after_reset(p->probe[dev].edu);
+	return rc;
+}
+
+/* Somebody who uses the queue all the time, for another device */
+static int use_queue(struct vm *vm)
+{
+	__u64 gpa = VM_GPA + 2 * VM_SIZE;
+	int rc;
+
+	rc = ioas_map(vm->iommufd, vm->ioas, vm->mem, gpa, 4096);
+	return rc ?: ioas_unmap(vm->iommufd, vm->ioas, gpa, 4096);
+}
+
+struct spaces {
+	struct vm *same, other;
+};
+
+static int use_other_space(void *data, unsigned int i)
+{
+	struct spaces *spaces = data;
+
+	return use_queue(&spaces->other);
+}
+
+/* ... or for the device that is reset */
+static int use_same_space(void *data, unsigned int i)
+{
+	struct spaces *spaces = data;
+
+	return use_queue(spaces->same);
+}
+
+/* Give the peer an address space of its own */
+static int move_peer(struct ports *p, struct spaces *spaces)
+{
+	struct vm *other = &spaces->other;
+	int rc;
+
+	spaces->same = &p->v.env.vm;
+	*other = p->v.env.vm;
+	rc = ioas_alloc(other->iommufd, &other->ioas);
+	rc = rc ?: vm_map(other);
+	return rc ?: vfio_attach(p->probe[PEER].dev, other->ioas);
+}
+
+/*
+ * Reset devices from @first to @last, by the last one, while others use the queue.
+ * Nobody waits for them, because they are sent nothing that they do not answer.
+ */
+static int reset_among_others(struct ports *p, enum which first,
+			      enum which last, enum how how)
+{
+	struct racer racers[] = {
+		{ use_other_space, "another address space" },
+		{ use_same_space, "the same address space" },
+	};
+	struct probe *peer = &p->probe[PEER];
+	struct spaces spaces;
+	bool stop = false;
+	enum which dev;
+	int i, rc, end, log;
+
+	rc = move_peer(p, &spaces);
+	log = log_open();
+	rc = rc ?: racers_start(racers, ARRAY_SIZE(racers), &spaces, &stop);
+	if (rc)
+		return rc;
+	for (i = 0; !rc && i < TRIES; i++) {
+		for (dev = first; dev <= last; dev++)
+			if (!reaches(p, dev, AT_A))
+				rc = -EPROTO;
+		rc = rc ?: reset(p->probe[last].dev, how);
+		for (dev = first; dev <= last; dev++)
+			rc = rc ?: after_reset(p->probe[dev].edu);
+		if (!rc && probe_dma(peer, peer->a) != AT_A)
+			rc = -EPROTO;
+	}
+	end = racers_end(racers, ARRAY_SIZE(racers), &stop);
+	if (!rc && log_count(log, "Invalidation Time-out Error"))
+		rc = -ETIMEDOUT;
+	close(log);
+	return rc ?: end;
+}
+
+FIXTURE(port)
+{
+	struct ports p;
+};
+
+FIXTURE_VARIANT(port)
+{
+	enum how how;
+};
+
+FIXTURE_VARIANT_ADD(port, vfio)
+{
+	.how = BY_VFIO,
+};
+
+FIXTURE_VARIANT_ADD(port, hot_reset)
+{
+	.how = BY_HOT_RESET,
+};
+
+FIXTURE_VARIANT_ADD(port, sysfs)
+{
+	.how = BY_SYSFS,
+};
+
+FIXTURE_SETUP(port)
+{
+	ASSERT_EQ(0, ports_init(&self->p));
+}
+
+FIXTURE_TEARDOWN(port)
+{
+	ports_exit(&self->p);
+}
+
+/* What the guest has is there again, and nothing that it no longer has */
+TEST_F_TIMEOUT(port, table, 120)
+{
+	struct ports *p = &self->p;
+	struct env *env = &p->v.env;
+	struct probe *probe = &env->probe;
+	int with_pasid;
+
+	for (with_pasid = 0; with_pasid < 2; with_pasid++) {
+		EXPECT_TRUE(all_reach(p, AT_A));
+		ASSERT_EQ(0, reset_during_dma(p, ALONE, ALONE, variant->how,
+					      with_pasid));
+		EXPECT_TRUE(vtd_ats_on(env));
+		EXPECT_TRUE(all_reach(p, NOWHERE));
+		ASSERT_EQ(0, probe_map_a(probe));
+	}
+	EXPECT_TRUE(all_reach(p, AT_A));
+	/* A change of the guest's gets through to its TLB */
+	probe_map(probe, &env->table, GIOVA, AT_B);
+	EXPECT_EQ(0, env_invalidate(env, inv_domain(INV_IOTLB | INV_DEV_TLB)));
+	EXPECT_TRUE(all_reach(p, AT_B));
+}
+
+/* PASIDs that user space attached one by one */
+TEST_F_TIMEOUT(port, hwpts, 120)
+{
+	struct ports *p = &self->p;
+	struct env *env = &p->v.env;
+	struct probe *probe = &env->probe;
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.flags = VFIO_DEVICE_ATTACH_PASID,
+		.pasid = PASID,
+	};
+	int i;
+
+	ASSERT_EQ(0, hwpt_alloc(env->vm.iommufd, env->dev->id, env->vm.ioas,
+				IOMMU_HWPT_ALLOC_PASID, &attach.pt_id));
+	ASSERT_EQ(0, vfio_attach(env->dev, attach.pt_id));
+	ASSERT_EQ(0, call(env->dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_EQ(AT_A, vtd_dma(&p->v, PASID, probe->a));
+		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+		/* The RID comes and goes, the PASID stays */
+		ASSERT_EQ(0, i == 1 ? vfio_detach(env->dev) : 0);
+		ASSERT_EQ(0, reset(env->dev, variant->how));
+		ASSERT_EQ(0, after_reset(&env->edu));
+		EXPECT_EQ(AT_A, vtd_dma(&p->v, PASID, probe->a));
+		EXPECT_EQ(i == 1 ? NOWHERE : AT_A, probe_dma(probe, probe->a));
+		ASSERT_EQ(0, vfio_attach(env->dev, attach.pt_id));
+		ASSERT_EQ(0, probe_unmap_a(probe));
+		EXPECT_EQ(NOWHERE, vtd_dma(&p->v, PASID, probe->a));
+		EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
+		ASSERT_EQ(0, probe_map_a(probe));
+	}
+}
+
+/* Nobody waits for the device while it is reset, or sends it anything */
+TEST_F_TIMEOUT(port, others, 120)
+{
+	struct ports *p = &self->p;
+
+	EXPECT_EQ(0, reset_among_others(p, ALONE, ALONE, variant->how));
+	EXPECT_TRUE(reaches(p, ALONE, AT_A));
+}
+
+FIXTURE(pair)
+{
+	struct ports p;
+};
+
+FIXTURE_SETUP(pair)
+{
+	ASSERT_EQ(0, ports_init(&self->p));
+}
+
+FIXTURE_TEARDOWN(pair)
+{
+	ports_exit(&self->p);
+}
+
+/* Both are reset, by either */
+TEST_F_TIMEOUT(pair, hot_reset, 120)
+{
+	struct ports *p = &self->p;
+	struct probe *probe = &p->v.env.probe;
+	int with_pasid;
+
+	for (with_pasid = 0; with_pasid < 2; with_pasid++) {
+		EXPECT_TRUE(all_reach(p, AT_A));
+		ASSERT_EQ(0, reset_during_dma(p, PAIR, PAIR_SECOND, BY_HOT_RESET,
+					      with_pasid));
+		EXPECT_TRUE(all_reach(p, NOWHERE));
+		ASSERT_EQ(0, probe_map_a(probe));
+	}
+	EXPECT_TRUE(all_reach(p, AT_A));
+	ASSERT_EQ(0, reset(p->probe[PAIR].dev, BY_HOT_RESET));
+	ASSERT_EQ(0, after_reset(&p->edu[PAIR]));
+	ASSERT_EQ(0, after_reset(&p->edu[PAIR_SECOND]));
+	EXPECT_TRUE(all_reach(p, AT_A));
+}
+
+TEST_F_TIMEOUT(pair, others, 120)
+{
+	struct ports *p = &self->p;
+
+	EXPECT_EQ(0, reset_among_others(p, PAIR, PAIR_SECOND, BY_HOT_RESET));
+	EXPECT_TRUE(reaches(p, PAIR, AT_A));
+	EXPECT_TRUE(reaches(p, PAIR_SECOND, AT_A));
+}
+
+/* Somebody has the port reset them, whose they are or not */
+TEST_F_TIMEOUT(pair, by_port, 120)
+{
+	struct ports *p = &self->p;
+
+	EXPECT_EQ(0, reset_among_others(p, PAIR, PAIR_SECOND, BY_PORT));
+	EXPECT_TRUE(reaches(p, PAIR, AT_A));
+	EXPECT_TRUE(reaches(p, PAIR_SECOND, AT_A));
+}
+
+/* One sleeps, in which it would keep what its TLB has: it is to have nothing */
+TEST_F_TIMEOUT(pair, asleep, 120)
+{
+	struct ports *p = &self->p;
+	struct probe *probe = &p->v.env.probe;
+	struct vfio_dev *sleeper = p->probe[PAIR].dev;
+
+	EXPECT_TRUE(all_reach(p, AT_A));
+	ASSERT_EQ(0, vfio_sleep(sleeper, true));
+	ASSERT_EQ(0, probe_unmap_a(probe));
+	EXPECT_TRUE(reaches(p, PAIR_SECOND, NOWHERE));
+	ASSERT_EQ(0, vfio_sleep(sleeper, false));
+	ASSERT_EQ(0, vfio_enable(sleeper));
+	EXPECT_TRUE(all_reach(p, NOWHERE));
+	ASSERT_EQ(0, probe_map_a(probe));
+	EXPECT_TRUE(all_reach(p, AT_A));
+}
+
+/* ... and is reset before it is awake again */
+TEST_F_TIMEOUT(pair, reset_asleep, 120)
+{
+	struct ports *p = &self->p;
+	struct probe *probe = &p->v.env.probe;
+	struct vfio_dev *sleeper = p->probe[PAIR].dev;
+
+	EXPECT_TRUE(all_reach(p, AT_A));
+	ASSERT_EQ(0, vfio_sleep(sleeper, true));
+	ASSERT_EQ(0, probe_unmap_a(probe));
+	ASSERT_EQ(0, reset(p->probe[PAIR_SECOND].dev, BY_HOT_RESET));
+	ASSERT_EQ(0, after_reset(&p->edu[PAIR_SECOND]));
+	EXPECT_TRUE(reaches(p, PAIR_SECOND, NOWHERE));
+	ASSERT_EQ(0, vfio_sleep(sleeper, false));
+	ASSERT_EQ(0, after_reset(&p->edu[PAIR]));
+	EXPECT_TRUE(all_reach(p, NOWHERE));
+	ASSERT_EQ(0, probe_map_a(probe));
+	EXPECT_TRUE(all_reach(p, AT_A));
+}
+
+/* One is not the caller's: nothing happens to either */
+TEST_F_TIMEOUT(pair, refused, 120)
+{
+	struct ports *p = &self->p;
+	struct probe *probe = &p->v.env.probe;
+	struct vfio_dev *first = p->probe[PAIR].dev;
+	struct vfio_dev *second = p->probe[PAIR_SECOND].dev;
+	int other;
+
+	EXPECT_TRUE(all_reach(p, AT_A));
+	vfio_close(second);
+	EXPECT_EQ(-EINVAL, reset(first, BY_HOT_RESET));
+	EXPECT_TRUE(reaches(p, PAIR, AT_A));
+
+	other = iommufd_open();
+	ASSERT_GE(other, 0);
+	ASSERT_EQ(0, edu_open(&p->edu[PAIR_SECOND], PAIR_SECOND));
+	ASSERT_EQ(0, vfio_bind(second, other));
+	EXPECT_EQ(-EINVAL, reset(first, BY_HOT_RESET));
+	EXPECT_EQ(-EINVAL, reset(second, BY_HOT_RESET));
+	EXPECT_TRUE(reaches(p, PAIR, AT_A));
+	EXPECT_EQ(0, probe_unmap_a(probe));
+	EXPECT_TRUE(reaches(p, PAIR, NOWHERE));
+	EXPECT_EQ(0, probe_map_a(probe));
+	vfio_close(second);
+	close(other);
+}
+
+/* Who is the last to close one of them resets both; what comes then is new */
+TEST_F_TIMEOUT(pair, close, 120)
+{
+	struct ports *p = &self->p;
+	struct env *env = &p->v.env;
+	struct probe *probe = &env->probe;
+
+	EXPECT_TRUE(all_reach(p, AT_A));
+	vfio_close(p->probe[PAIR].dev);
+	EXPECT_TRUE(reaches(p, PAIR_SECOND, AT_A));
+	vfio_close(p->probe[PAIR_SECOND].dev);
+	EXPECT_EQ(0, probe_unmap_a(probe));
+	EXPECT_TRUE(reaches(p, PEER, NOWHERE));
+
+	ASSERT_EQ(0, open_device(p, PAIR));
+	ASSERT_EQ(0, open_device(p, PAIR_SECOND));
+	ASSERT_EQ(0, vfio_attach(p->probe[PAIR].dev, env->hwpt));
+	EXPECT_TRUE(reaches(p, PAIR, NOWHERE));
+	EXPECT_EQ(0, probe_map_a(probe));
+	EXPECT_TRUE(reaches(p, PAIR, AT_A));
+	EXPECT_FALSE(reaches(p, PAIR_SECOND, AT_A));
+	ASSERT_EQ(0, vfio_attach(p->probe[PAIR_SECOND].dev, env->hwpt));
+	EXPECT_TRUE(all_reach(p, AT_A));
+}
+
+FIXTURE(group)
+{
+	struct ports p;
+};
+
+FIXTURE_SETUP(group)
+{
+	ASSERT_EQ(0, ports_init(&self->p));
+}
+
+FIXTURE_TEARDOWN(group)
+{
+	ports_exit(&self->p);
+}
+
+/* Whether both functions of the group reach this place, without tables or PASIDs */
+static bool group_reaches(struct ports *p, enum place place)
+{
+	__u64 a = p->probe[GROUP].a;
+
+	return probe_dma(&p->probe[GROUP], a) == place &&
+	       probe_dma(&p->probe[GROUP_SECOND], a) == place;
+}
+
+TEST_F_TIMEOUT(group, hot_reset, 120)
+{
+	struct ports *p = &self->p;
+	struct probe *probe = &p->probe[GROUP];
+	enum which by;
+
+	for (by = GROUP; by <= GROUP_SECOND; by++) {
+		EXPECT_TRUE(group_reaches(p, AT_A));
+		ASSERT_EQ(0, reset(p->probe[by].dev, BY_HOT_RESET));
+		ASSERT_EQ(0, after_reset(&p->edu[GROUP]));
+		ASSERT_EQ(0, after_reset(&p->edu[GROUP_SECOND]));
+		EXPECT_TRUE(group_reaches(p, AT_A));
+		ASSERT_EQ(0, probe_unmap_a(probe));
+		EXPECT_TRUE(group_reaches(p, NOWHERE));
+		ASSERT_EQ(0, probe_map_a(probe));
+	}
+}
+
+/* Nobody has the other one open, and it is the group's all the same */
+TEST_F_TIMEOUT(group, one_is_closed, 120)
+{
+	struct ports *p = &self->p;
+	struct probe *probe = &p->probe[GROUP];
+
+	EXPECT_TRUE(group_reaches(p, AT_A));
+	vfio_close(p->probe[GROUP_SECOND].dev);
+	ASSERT_EQ(0, reset(probe->dev, BY_HOT_RESET));
+	ASSERT_EQ(0, after_reset(&p->edu[GROUP]));
+	EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
+	ASSERT_EQ(0, probe_unmap_a(probe));
+	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
+	ASSERT_EQ(0, open_device(p, GROUP_SECOND));
+	EXPECT_TRUE(group_reaches(p, NOWHERE));
+	ASSERT_EQ(0, probe_map_a(probe));
+	EXPECT_TRUE(group_reaches(p, AT_A));
+}
+
+TEST_HARNESS_MAIN
