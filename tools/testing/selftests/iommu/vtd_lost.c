@@ -214,34 +214,9 @@ static int use_queue(void *data, unsigned int i)
 	return rc ?: ioas_unmap(vm->iommufd, vm->ioas, gpa, 4096);
 }
 
-/* The device is lost again and again, while others use the queue */
-TEST_F_TIMEOUT(lost, together, 120)
-{
-	struct env *env = &self->v.env;
-	struct probe *probe = &env->probe;
-	struct racer racers[] = {
-		{ use_queue, "another device" },
-	};
-	bool stop = false;
-	int i;
-
-	ASSERT_EQ(0, peer_apart(self));
-	ASSERT_EQ(0, vfio_attach(env->dev, env->vm.parent));
-	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), self, &stop));
-	for (i = 0; i < TRIES; i++) {
-		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
-		EXPECT_TRUE(deafen(self));
-		EXPECT_EQ(0, probe_unmap_a(probe));
-		EXPECT_EQ(0, probe_map_a(probe));
-		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
-		EXPECT_EQ(0, reset(self));
-	}
-	EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
-}
-
 /*
- * The first device does not answer while the TLB of the other one, which does, is
- * invalidated all the time: the other one goes on. If it were taken for the one that
+ * The first device does not answer, again and again, while the TLB of the other one,
+ * which does, is invalidated all the time: the other one goes on. If it were taken for the one that
  * does not answer, it would be blocked until it is reset.
  */
 TEST_F_TIMEOUT(lost, blame, 300)
