@@ -32,12 +32,6 @@ STATUS_BITS = 0xff03
 UNANSWERED_BITS = 0x60
 UNANSWERED = re.compile(r"VT-d detected Invalidation (Time-out|Completion) Error: SID (?P<sid>[0-9a-f]+)$")
 EXPECT_UNANSWERED = re.compile(r"^> # .*invalidations are not answered$")
-# A CPU may have taken an interrupt of a vector that is freed at this moment, for GICv3
-# has no active state of LPIs to wait for. A program says so if it frees those in use.
-LATE = re.compile(r"Unexpected interrupt \(irqnr \d+\)$")
-LATE_SPLAT = re.compile(r"WARNING: .* gic_handle_irq\+|Call trace:$")
-LATE_WITHIN = 45  # lines
-EXPECT_LATE = re.compile(r"^> # .*interrupts may come late$")
 # A device that a test drives may fault. Others must not, and no interrupt may.
 FAULT = re.compile(r"DMAR: \[(?P<kind>[^\]]*)\] Request device \[(?P<device>[^\]]*)\]")
 BOUND = re.compile(r"# bind \S+ 0000:(?P<device>\S+): Success$")
@@ -106,8 +100,6 @@ class Run:
         self.absent_seen = set()
         self.bound = set()  # devices that tests drive
         self.unanswered = False  # are invalidations to be unanswered?
-        self.late = False  # may interrupts come late?
-        self.late_lines = 0  # of a warning of one
 
     def fail(self, what):
         self.failed += 1
@@ -133,10 +125,6 @@ class Run:
             return True
         return fault and (fault["kind"] == "INTR-REMAP" or fault["device"] not in self.bound)
 
-    def is_late_interrupt(self, line):
-        self.late_lines = LATE_WITHIN if self.late and LATE.match(line) else self.late_lines - 1
-        return self.late_lines > 0 and LATE_SPLAT.match(line)
-
     def is_expected(self, line):
         unanswered = UNANSWERED.search(line)
         if not self.unanswered or not unanswered:
@@ -151,13 +139,10 @@ class Run:
         ran = []
         last = collections.deque(maxlen=LAST_LINES)
         for line in lines(kept(log, last)):
-            late = self.is_late_interrupt(line)
             injected = INJECTED_TRACE_WITHIN if INJECTED.search(line) else injected - 1
             if line.startswith("> "):
                 if EXPECT_UNANSWERED.match(line):
                     self.unanswered = True
-                if EXPECT_LATE.match(line):
-                    self.late = True
                 if tap:
                     tap.feed(line[2:])
                 continue
@@ -173,7 +158,7 @@ class Run:
                 if self.passed + self.failed == before:
                     self.fail("%s tested nothing" % program)
                 tap = None
-                self.unanswered = self.late = False
+                self.unanswered = False
             elif line.startswith("# harness start"):
                 started = 1
             elif line.startswith("# harness done"):
@@ -182,8 +167,6 @@ class Run:
                 self.bound.add(BOUND.match(line)["device"])
             elif re.match(r"# bind .*: ", line):
                 self.fail(line)
-            elif late:
-                continue
             elif SPLAT.search(line) and not self.is_expected(line):
                 if line.lower().strip() != "call trace:" or injected <= 0:
                     self.fail("kernel: %s" % line)

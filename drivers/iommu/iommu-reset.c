@@ -309,8 +309,11 @@ int iommu_attach_parked(struct iommu_domain *domain, struct device *dev)
 
 	if (!iommu_dev_is_parked(dev))
 		return iommu_attach_domain(domain, dev);
-	/* Back to what it had: that was not touched */
-	if (domain == group->domain)
+	/*
+	 * Back to what it had: that was not touched. And nothing is needed to be
+	 * blocked, which must not fail.
+	 */
+	if (domain == group->domain || domain == group->blocking_domain)
 		return 0;
 	rc = dev_attach_all(group, dev, domain);
 	if (!rc)
@@ -341,17 +344,15 @@ int iommu_set_parked_pasid(struct iommu_domain *domain, struct device *dev,
 		return domain->ops->set_dev_pasid(domain, dev, pasid, old);
 	if (group->domain != group->blocking_domain)
 		rc = iommu_attach_domain(group->domain, dev);
-	if (rc) {
-		/* It may work later, and that is not about the PASID */
-		if (may_work_later(rc))
-			rc = 0;
-		goto out_block;
-	}
-	dev->iommu->parked_on = group->domain;
-	rc = domain->ops->set_dev_pasid(domain, dev, pasid, NULL);
 	if (!rc)
-		dev_iommu_ops(dev)->remove_dev_pasid(dev, pasid, domain);
-out_block:
+		dev->iommu->parked_on = group->domain;
+	/* If it may work later the PASID is tried beside a blocked RID */
+	if (!rc || may_work_later(rc)) {
+		rc = domain->ops->set_dev_pasid(domain, dev, pasid, NULL);
+		if (!rc)
+			dev_iommu_ops(dev)->remove_dev_pasid(dev, pasid,
+							     domain);
+	}
 	dev_block(group, dev, 0);
 	return rc;
 }
