@@ -25,7 +25,17 @@ struct race {
 FIXTURE(race)
 {
 	struct race r;
+	char affinity[64];	/* as it was */
 };
+
+static int read_affinity(char *text, size_t size)
+{
+	int fd = open(MSI_AFFINITY, O_RDONLY);
+	ssize_t rc = read(fd, text, size - 1);
+
+	close(fd);
+	return rc > 0 ? 0 : -EIO;
+}
 
 FIXTURE_SETUP(race)
 {
@@ -37,6 +47,7 @@ FIXTURE_SETUP(race)
 	if (env_reason(rc))
 		SKIP(return, "%s", env_reason(rc));
 	ASSERT_EQ(0, rc);
+	ASSERT_EQ(0, read_affinity(self->affinity, sizeof(self->affinity)));
 	ASSERT_EQ(0, faults_write(MSI_AFFINITY, "1", 0));
 	ASSERT_EQ(0, bell_window(&env->vm, env->dev, &window));
 	bell_map(&env->table, &elsewhere);
@@ -51,7 +62,7 @@ FIXTURE_SETUP(race)
 FIXTURE_TEARDOWN(race)
 {
 	msi_env_exit(&self->r.m);
-	EXPECT_EQ(0, faults_write(MSI_AFFINITY, "f", 0));
+	EXPECT_EQ(0, faults_write(MSI_AFFINITY, self->affinity, 0));
 }
 
 /* What may come out of a call: 0 if it is one of those, or @rc */
