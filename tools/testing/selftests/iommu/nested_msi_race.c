@@ -119,9 +119,12 @@ static int switch_msi(struct msi *msi, unsigned int *arrived)
 {
 	int rc = stay_on_first_cpu();
 
-	rc = rc ?: msi_on(msi);
 	if (rc)
 		return rc;
+	rc = msi_on(msi);
+	/* The device is between two domains: PCI makes one errno of all */
+	if (rc)
+		return allow(rc, -ENOSPC, -EBUSY);
 	msi_raise(msi, 0);
 	/* Of the rounds before, too */
 	WRITE_SHARED(*arrived, *arrived + msi_count(msi, 0, 0));
