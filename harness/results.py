@@ -41,8 +41,6 @@ INJECTED_TRACE_WITHIN = 8  # lines
 RESULT = re.compile(r"^(?P<indent> *)(?P<not>not )?ok (?P<number>\d+)(?: -)? *(?P<name>[^#]*?) *"
                     r"(?:# *(?P<skip>SKIP\b.*)|#.*)?$")
 PLAN = re.compile(r"^(?P<indent> *)1\.\.(?P<count>\d+)")
-
-
 # Shown of the console of a machine that stopped
 LAST_LINES = 20
 

@@ -105,6 +105,20 @@ static inline void edu_pattern(struct edu *edu, void *mem, unsigned int seed)
 	memcpy(mem, edu->pattern, sizeof(edu->pattern));
 }
 
+/* The buffer is full of zeroes, and DMA is off until this is done */
+static inline int edu_after_reset(struct edu *edu)
+{
+	memset(edu->pattern, 0, sizeof(edu->pattern));
+	return vfio_enable(&edu->dev);
+}
+
+static inline int edu_reset(struct edu *edu)
+{
+	int rc = call(edu->dev.fd, VFIO_DEVICE_RESET, NULL);
+
+	return rc ?: edu_after_reset(edu);
+}
+
 /* DMA from memory: fill the buffer with the pattern, found at @iova */
 static inline int edu_load(struct edu *edu, __u64 iova)
 {

@@ -64,8 +64,6 @@ FIXTURE_TEARDOWN(traffic)
 
 static int change(struct traffic *t)
 {
-	struct vm *vm = &t->env.vm;
-	__u64 gpa = VM_GPA + VM_SIZE;
 	int rc = 0;
 
 	if (t->nr_tables)
@@ -74,9 +72,7 @@ static int change(struct traffic *t)
 	if (!rc && t->invalidate)
 		rc = env_invalidate(&t->env, inv_domain(INV_ALL));
 	if (!rc && t->map)
-		rc = ioas_map(vm->iommufd, vm->ioas, vm->mem, gpa, 4096);
-	if (!rc && t->map)
-		rc = ioas_unmap(vm->iommufd, vm->ioas, gpa, 4096);
+		rc = vm_map_and_unmap(&t->env.vm);
 	return rc;
 }
 

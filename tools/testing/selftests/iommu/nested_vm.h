@@ -60,6 +60,28 @@ static inline int vm_map(struct vm *vm)
 }
 
 /*
+ * Map a page where the VM has none, and unmap it: something is invalidated for all
+ * that the address space is attached to
+ */
+static inline int vm_map_and_unmap(const struct vm *vm)
+{
+	__u64 gpa = VM_GPA + 2 * VM_SIZE;
+	int rc = ioas_map(vm->iommufd, vm->ioas, vm->mem, gpa, 4096);
+
+	return rc ?: ioas_unmap(vm->iommufd, vm->ioas, gpa, 4096);
+}
+
+/* The same memory in another address space, which ends with the VM's context */
+static inline int vm_apart(const struct vm *vm, struct vm *apart)
+{
+	int rc;
+
+	*apart = *vm;
+	rc = ioas_alloc(apart->iommufd, &apart->ioas);
+	return rc ?: vm_map(apart);
+}
+
+/*
  * In huge pages: QEMU's SMMU translates only the start of a stage-1 table by
  * stage 2, so that tables beyond 4096 bytes must be contiguous in memory.
  */

@@ -61,6 +61,10 @@ FIXTURE_TEARDOWN(ids)
 	env_exit(&self->env);
 }
 
+/* Three ways to take an ID */
+typedef int (*take_fn)(const struct vm *vm, const struct vfio_dev *dev,
+		       __u32 ioas, __u32 *id);
+
 static int parent_alloc(const struct vm *vm, const struct vfio_dev *dev,
 			__u32 ioas, __u32 *id)
 {
@@ -68,33 +72,29 @@ static int parent_alloc(const struct vm *vm, const struct vfio_dev *dev,
 			  IOMMU_HWPT_ALLOC_NEST_PARENT, id);
 }
 
-/* Returns how many there were, of @max */
-static unsigned int take_parents(const struct vm *vm,
-				 const struct vfio_dev *dev, __u32 ioas,
-				 unsigned int max, __u32 *last, int *rc)
+static int paging_alloc(const struct vm *vm, const struct vfio_dev *dev,
+			__u32 ioas, __u32 *id)
 {
-	unsigned int nr = 0;
-	__u32 id;
-
-	while (nr < max) {
-		*rc = parent_alloc(vm, dev, ioas, &id);
-		if (*rc)
-			break;
-		*last = id;
-		nr++;
-	}
-	return nr;
+	return hwpt_alloc(vm->iommufd, dev->id, ioas, 0, id);
 }
 
-static unsigned int take_viommus(const struct vm *vm,
-				 const struct vfio_dev *dev, unsigned int max,
-				 __u32 *last, int *rc)
+/* On the VM's parent */
+static int another_viommu(const struct vm *vm, const struct vfio_dev *dev,
+			  __u32 ioas, __u32 *id)
+{
+	return viommu_alloc(vm->iommufd, dev->id, vm->parent, id);
+}
+
+/* Returns how many there were, of @max */
+static unsigned int take(take_fn alloc, const struct vm *vm,
+			 const struct vfio_dev *dev, __u32 ioas,
+			 unsigned int max, __u32 *last, int *rc)
 {
 	unsigned int nr = 0;
 	__u32 id;
 
 	while (nr < max) {
-		*rc = viommu_alloc(vm->iommufd, dev->id, vm->parent, &id);
+		*rc = alloc(vm, dev, ioas, &id);
 		if (*rc)
 			break;
 		*last = id;
@@ -149,8 +149,9 @@ TEST_F_TIMEOUT(ids, parents, 240)
 	int rc = 0;
 
 	/* Beside the parent and the vIOMMU of the VM */
-	EXPECT_EQ(self->vmids - 2, take_parents(&env->vm, env->dev, self->empty,
-						TRIES * self->vmids, &last, &rc));
+	EXPECT_EQ(self->vmids - 2, take(parent_alloc, &env->vm, env->dev,
+					self->empty, TRIES * self->vmids, &last,
+					&rc));
 	EXPECT_EQ(-ENOSPC, rc);
 	EXPECT_EQ(0, user_goes_on(env, last));
 	EXPECT_EQ(0, other_goes_on(&self->peer));
@@ -162,8 +163,9 @@ TEST_F_TIMEOUT(ids, viommus, 240)
 	__u32 last = 0;
 	int rc = 0;
 
-	EXPECT_EQ(self->vmids - 2, take_viommus(&env->vm, env->dev,
-						TRIES * self->vmids, &last, &rc));
+	EXPECT_EQ(self->vmids - 2, take(another_viommu, &env->vm, env->dev,
+					self->empty, TRIES * self->vmids, &last,
+					&rc));
 	EXPECT_EQ(-ENOSPC, rc);
 	EXPECT_EQ(0, user_goes_on(env, last));
 	EXPECT_EQ(0, other_goes_on(&self->peer));
@@ -174,22 +176,13 @@ TEST_F_TIMEOUT(ids, asids, 240)
 {
 	struct env *env = &self->env;
 	__u32 hwpt, last = 0;
-	unsigned int nr = 0;
 	int rc = 0;
 
-	while (!rc && nr < 10 * self->asids) {
-		rc = hwpt_alloc(env->vm.iommufd, env->dev->id, self->empty, 0,
-				&hwpt);
-		if (!rc) {
-			last = hwpt;
-			nr++;
-		}
-	}
+	EXPECT_EQ(self->asids, take(paging_alloc, &env->vm, env->dev,
+				    self->empty, 10 * self->asids, &last, &rc));
 	EXPECT_EQ(-ENOSPC, rc);
-	EXPECT_EQ(self->asids, nr);
 	ASSERT_EQ(0, iommufd_destroy(env->vm.iommufd, last));
-	EXPECT_EQ(0, hwpt_alloc(env->vm.iommufd, env->dev->id, env->vm.ioas, 0,
-				&hwpt));
+	EXPECT_EQ(0, paging_alloc(&env->vm, env->dev, env->vm.ioas, &hwpt));
 	ASSERT_EQ(0, vfio_attach(env->dev, hwpt));
 	EXPECT_EQ(AT_A, probe_dma(&env->probe, env->probe.a));
 	/* VMIDs are others */
@@ -217,9 +210,8 @@ TEST_F_TIMEOUT(ids, contexts, 240)
 		ASSERT_LE(0, vm[i].iommufd);
 		ASSERT_EQ(0, ioas_alloc(vm[i].iommufd, &ioas));
 		ASSERT_EQ(0, vfio_bind(dev, vm[i].iommufd));
-		all += take_parents(&vm[i], dev, ioas,
-				    i ? self->vmids : self->vmids / 2, &last,
-				    &rc);
+		all += take(parent_alloc, &vm[i], dev, ioas,
+			    i ? self->vmids : self->vmids / 2, &last, &rc);
 		/* The context keeps what it has */
 		vfio_close(dev);
 		ASSERT_EQ(0, edu_open(&self->peer, 1));
@@ -244,7 +236,7 @@ static void squat(const struct vm *vm, struct vfio_dev *dev, __u32 ioas,
 
 	if (setresgid(USER, USER, USER) || setresuid(USER, USER, USER))
 		_exit(1);
-	nr = take_parents(vm, dev, ioas, TRIES * most, &last, &rc);
+	nr = take(parent_alloc, vm, dev, ioas, TRIES * most, &last, &rc);
 	if (nr != most || rc != -ENOSPC)
 		_exit(2);
 	vfio_close(dev);

@@ -161,6 +161,20 @@ static inline int pci_give_back(const struct vfio_dev *dev)
 	return rc ?: vfio_number(dev->name) < 0 ? -ENODEV : 0;
 }
 
+/*
+ * Who blocks all DMA of a device that is lost is a thread of the kernel's: give it
+ * time, but then nothing gets through.
+ */
+static inline bool vtd_gets_blocked(struct probe *probe, __u64 addr)
+{
+	int tries = 1000;
+
+	while (probe_dma(probe, addr) != NOWHERE)
+		if (!tries--)
+			return false;
+	return probe_dma(probe, addr) == NOWHERE;
+}
+
 /* Everything that is cached of a PASID */
 static inline struct iommu_hwpt_pasid_table_invalidate
 inv_pasid(__u32 caches, __u32 pasid)

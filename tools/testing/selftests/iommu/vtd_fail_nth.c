@@ -229,15 +229,6 @@ TEST_F(fail, read_again)
 	EXPECT_LT(1, failures);
 }
 
-/* The device's buffer is full of zeroes afterwards */
-static int reset(struct edu *edu)
-{
-	int rc = call(edu->dev.fd, VFIO_DEVICE_RESET, NULL);
-
-	memset(edu->pattern, 0, sizeof(edu->pattern));
-	return rc ?: vfio_enable(&edu->dev);
-}
-
 /*
  * Nobody takes an error of what is attached again after a reset: then the device
  * reaches nothing, until a work item has tried again
@@ -256,7 +247,7 @@ TEST_F(fail, reset)
 	for (nth = 1; nth < MAX_NTH; nth++) {
 		EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
 		fail_nth(self->nth_fd, nth);
-		rc = reset(edu);
+		rc = edu_reset(edu);
 		hit = fail_end(self->nth_fd);
 		EXPECT_TRUE(!rc || injected(rc));
 		ASSERT_EQ(0, vfio_enable(&edu->dev));

@@ -121,10 +121,7 @@ TEST_F(group, reset)
 		struct edu *edu = self->probe[i].edu;
 
 		EXPECT_TRUE(both_reach(self, AT_A));
-		ASSERT_EQ(0, call(edu->dev.fd, VFIO_DEVICE_RESET, NULL));
-		ASSERT_EQ(0, vfio_enable(&edu->dev));
-		/* The device's buffer is full of zeroes */
-		memset(edu->pattern, 0, sizeof(edu->pattern));
+		ASSERT_EQ(0, edu_reset(edu));
 		EXPECT_TRUE(both_reach(self, AT_A));
 		EXPECT_EQ(0, probe_unmap_a(probe));
 		EXPECT_TRUE(both_reach(self, NOWHERE));

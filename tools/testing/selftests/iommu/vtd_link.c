@@ -100,7 +100,7 @@ static int link_up(const struct link *link, struct edu *edu)
 	int rc = link_set(link, true);
 
 	rc = rc ?: is_there(&edu->dev) ? 0 : -ENODEV;
-	return rc ?: after_reset(edu);
+	return rc ?: edu_after_reset(edu);
 }
 
 static int link_init(struct link *link, struct ports *p, enum which dev)
@@ -134,19 +134,10 @@ FIXTURE_TEARDOWN(link)
 	link_exit(&self->link, &self->p);
 }
 
-/*
- * Who blocks all of its DMA is a thread of the kernel's: give it time, but then
- * nothing gets through.
- */
 static bool is_blocked(struct ports *p, enum which dev)
 {
-	struct probe *probe = &p->probe[dev];
-	int tries = 1000;
-
-	while (probe_dma(probe, GIOVA) != NOWHERE)
-		if (!tries--)
-			return false;
-	return reaches(p, dev, NOWHERE);
+	return vtd_gets_blocked(&p->probe[dev], GIOVA) &&
+	       reaches(p, dev, NOWHERE);
 }
 
 /* An unmap finds that the device does not answer; nobody else notices */
@@ -168,8 +159,8 @@ TEST_F_TIMEOUT(link, unmap, 120)
 		EXPECT_TRUE(is_blocked(p, ALONE));
 		EXPECT_TRUE(reaches(p, PEER, AT_A));
 		ASSERT_EQ(0, reset(env->dev, variant->how));
-		ASSERT_EQ(0, after_reset(&env->edu));
-		EXPECT_TRUE(vtd_ats_on(env));
+		ASSERT_EQ(0, edu_after_reset(&env->edu));
+		EXPECT_TRUE(vtd_ats_on(env->dev));
 	}
 	EXPECT_TRUE(all_reach(p, AT_A));
 	EXPECT_EQ(0, probe_unmap_a(probe));
@@ -193,7 +184,7 @@ TEST_F_TIMEOUT(link, guest, 120)
 	ASSERT_EQ(0, link_up(&self->link, &env->edu));
 	EXPECT_TRUE(is_blocked(p, ALONE));
 	ASSERT_EQ(0, reset(env->dev, variant->how));
-	ASSERT_EQ(0, after_reset(&env->edu));
+	ASSERT_EQ(0, edu_after_reset(&env->edu));
 	EXPECT_EQ(0, env_invalidate(env, all));
 	EXPECT_TRUE(all_reach(p, AT_B));
 }
@@ -217,7 +208,7 @@ TEST_F_TIMEOUT(link, attach, 120)
 	/* At once: its registers are what the link's loss has left */
 	ASSERT_EQ(0, link_set(&self->link, true));
 	ASSERT_EQ(0, reset(env->dev, variant->how));
-	ASSERT_EQ(0, after_reset(&env->edu));
+	ASSERT_EQ(0, edu_after_reset(&env->edu));
 	EXPECT_TRUE(all_reach(p, AT_A));
 	EXPECT_EQ(0, vfio_attach(env->dev, env->vm.parent));
 	EXPECT_EQ(AT_B, probe_dma(probe, probe->b));
@@ -233,15 +224,15 @@ TEST_F_TIMEOUT(link, down_and_up, 120)
 	EXPECT_TRUE(all_reach(p, AT_A));
 	ASSERT_EQ(0, link_down(&self->link, env->dev));
 	ASSERT_EQ(0, link_up(&self->link, &env->edu));
-	EXPECT_FALSE(vtd_ats_on(env));
+	EXPECT_FALSE(vtd_ats_on(env->dev));
 	EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
 	EXPECT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, probe_dma(probe, GIOVA));
 	EXPECT_EQ(0, probe_map_a(probe));
 	EXPECT_TRUE(is_blocked(p, ALONE));
 	ASSERT_EQ(0, reset(env->dev, variant->how));
-	ASSERT_EQ(0, after_reset(&env->edu));
-	EXPECT_TRUE(vtd_ats_on(env));
+	ASSERT_EQ(0, edu_after_reset(&env->edu));
+	EXPECT_TRUE(vtd_ats_on(env->dev));
 	EXPECT_TRUE(all_reach(p, AT_A));
 }
 
@@ -264,7 +255,7 @@ TEST_F_TIMEOUT(link, reset_while_down, 120)
 		ASSERT_EQ(0, link_up(&self->link, &env->edu));
 		EXPECT_TRUE(is_blocked(p, ALONE));
 		ASSERT_EQ(0, reset(env->dev, variant->how));
-		ASSERT_EQ(0, after_reset(&env->edu));
+		ASSERT_EQ(0, edu_after_reset(&env->edu));
 		EXPECT_TRUE(all_reach(p, AT_A));
 	}
 }
@@ -293,7 +284,7 @@ TEST_F_TIMEOUT(link, gone, 120)
 	ASSERT_EQ(0, vfio_attach(dev, env->hwpt));
 	EXPECT_TRUE(all_reach(p, AT_A));
 	ASSERT_EQ(0, reset(dev, variant->how));
-	ASSERT_EQ(0, after_reset(&env->edu));
+	ASSERT_EQ(0, edu_after_reset(&env->edu));
 	EXPECT_TRUE(all_reach(p, AT_A));
 }
 
@@ -330,8 +321,8 @@ TEST_F_TIMEOUT(pair_link, unmap, 120)
 	EXPECT_TRUE(is_blocked(p, PAIR));
 	EXPECT_TRUE(is_blocked(p, PAIR_SECOND));
 	ASSERT_EQ(0, reset(p->probe[PAIR_SECOND].dev, BY_HOT_RESET));
-	ASSERT_EQ(0, after_reset(&p->edu[PAIR]));
-	ASSERT_EQ(0, after_reset(&p->edu[PAIR_SECOND]));
+	ASSERT_EQ(0, edu_after_reset(&p->edu[PAIR]));
+	ASSERT_EQ(0, edu_after_reset(&p->edu[PAIR_SECOND]));
 	EXPECT_TRUE(all_reach(p, AT_A));
 }
 

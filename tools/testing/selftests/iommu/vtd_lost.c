@@ -41,18 +41,9 @@ static bool ats_off(const struct vfio_dev *dev)
 	return ctrl && !vtd_ats_on(dev);
 }
 
-/* The device's buffer is full of zeroes afterwards */
-static int reset_edu(struct edu *edu)
-{
-	int rc = call(edu->dev.fd, VFIO_DEVICE_RESET, NULL);
-
-	memset(edu->pattern, 0, sizeof(edu->pattern));
-	return rc ?: vfio_enable(&edu->dev);
-}
-
 static int reset(struct _test_data_lost *self)
 {
-	return reset_edu(&self->v.env.edu);
+	return edu_reset(&self->v.env.edu);
 }
 
 /* From here on the device does not answer */
@@ -78,13 +69,9 @@ static int peer_init(struct _test_data_lost *self)
 /* Give the other device an address space whose unmaps are not for the first one */
 static int peer_apart(struct _test_data_lost *self)
 {
-	struct vm *apart = &self->apart;
-	int rc;
+	int rc = vm_apart(&self->v.env.vm, &self->apart);
 
-	*apart = self->v.env.vm;
-	rc = ioas_alloc(apart->iommufd, &apart->ioas);
-	rc = rc ?: vm_map(apart);
-	return rc ?: vfio_attach(&self->peer.dev, apart->ioas);
+	return rc ?: vfio_attach(&self->peer.dev, self->apart.ioas);
 }
 
 FIXTURE_SETUP(lost)
@@ -165,20 +152,6 @@ TEST_F(lost, guest)
 	}
 }
 
-/*
- * Who blocks all of its DMA is a thread of the kernel's: give it time, but then
- * nothing gets through.
- */
-static bool is_blocked(struct probe *probe, __u64 addr)
-{
-	int tries = 1000;
-
-	while (probe_dma(probe, addr) != NOWHERE)
-		if (!tries--)
-			return false;
-	return probe_dma(probe, addr) == NOWHERE;
-}
-
 /* It stays lost whatever is attached to it, until it is reset */
 TEST_F(lost, until_reset)
 {
@@ -189,7 +162,7 @@ TEST_F(lost, until_reset)
 	EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 	ASSERT_TRUE(deafen(self));
 	EXPECT_EQ(0, probe_unmap_a(probe));
-	EXPECT_TRUE(is_blocked(probe, probe->b));
+	EXPECT_TRUE(vtd_gets_blocked(probe, probe->b));
 	EXPECT_EQ(0, vfio_attach(env->dev, env->hwpt));
 	EXPECT_EQ(NOWHERE, probe_dma(probe, GIOVA));
 	EXPECT_EQ(0, vfio_attach(env->dev, env->vm.parent));
@@ -206,12 +179,9 @@ TEST_F(lost, until_reset)
 /* Somebody who uses the queue all the time, for the other device and its TLB */
 static int use_queue(void *data, unsigned int i)
 {
-	struct vm *vm = &((struct _test_data_lost *)data)->apart;
-	__u64 gpa = VM_GPA + 2 * VM_SIZE;
-	int rc;
+	struct _test_data_lost *self = data;
 
-	rc = ioas_map(vm->iommufd, vm->ioas, vm->mem, gpa, 4096);
-	return rc ?: ioas_unmap(vm->iommufd, vm->ioas, gpa, 4096);
+	return vm_map_and_unmap(&self->apart);
 }
 
 /*
@@ -242,7 +212,7 @@ TEST_F_TIMEOUT(lost, blame, 300)
 		if (probe_dma(&self->other, probe->a) == AT_A)
 			continue;
 		blamed++;
-		EXPECT_EQ(0, reset_edu(&self->peer));
+		EXPECT_EQ(0, edu_reset(&self->peer));
 		EXPECT_EQ(AT_A, probe_dma(&self->other, probe->a));
 	}
 	EXPECT_EQ(0, blamed) {
@@ -286,11 +256,11 @@ TEST_F_TIMEOUT(lost, both, 300)
 		EXPECT_TRUE(ats_off(&self->peer.dev));
 		EXPECT_TRUE(deafen(self));
 		EXPECT_EQ(0, probe_unmap_a(probe));
-		EXPECT_TRUE(is_blocked(probe, probe->b));
-		EXPECT_TRUE(is_blocked(&self->other, probe->b));
+		EXPECT_TRUE(vtd_gets_blocked(probe, probe->b));
+		EXPECT_TRUE(vtd_gets_blocked(&self->other, probe->b));
 		EXPECT_EQ(0, probe_map_a(probe));
 		EXPECT_EQ(0, reset(self));
-		EXPECT_EQ(0, reset_edu(&self->peer));
+		EXPECT_EQ(0, edu_reset(&self->peer));
 	}
 	EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
 }

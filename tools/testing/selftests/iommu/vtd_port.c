@@ -37,29 +37,20 @@ static int reset_during_dma(struct ports *p, enum which first, enum which last,
 	if (!rc && memcmp(before, a, sizeof(before)))
 		rc = -EPROTO;
 	for (dev = first; dev <= last; dev++)
-		rc = rc ?: after_reset(p->probe[dev].edu);
+		rc = rc ?: edu_after_reset(p->probe[dev].edu);
 	return rc;
-}
-
-/* Somebody who uses the queue all the time, for another device */
-static int use_queue(struct vm *vm)
-{
-	__u64 gpa = VM_GPA + 2 * VM_SIZE;
-	int rc;
-
-	rc = ioas_map(vm->iommufd, vm->ioas, vm->mem, gpa, 4096);
-	return rc ?: ioas_unmap(vm->iommufd, vm->ioas, gpa, 4096);
 }
 
 struct spaces {
 	struct vm *same, other;
 };
 
+/* Somebody who uses the queue all the time, for another device */
 static int use_other_space(void *data, unsigned int i)
 {
 	struct spaces *spaces = data;
 
-	return use_queue(&spaces->other);
+	return vm_map_and_unmap(&spaces->other);
 }
 
 /* ... or for the device that is reset */
@@ -67,20 +58,16 @@ static int use_same_space(void *data, unsigned int i)
 {
 	struct spaces *spaces = data;
 
-	return use_queue(spaces->same);
+	return vm_map_and_unmap(spaces->same);
 }
 
 /* Give the peer an address space of its own */
 static int move_peer(struct ports *p, struct spaces *spaces)
 {
-	struct vm *other = &spaces->other;
-	int rc;
+	int rc = vm_apart(&p->v.env.vm, &spaces->other);
 
 	spaces->same = &p->v.env.vm;
-	*other = p->v.env.vm;
-	rc = ioas_alloc(other->iommufd, &other->ioas);
-	rc = rc ?: vm_map(other);
-	return rc ?: vfio_attach(p->probe[PEER].dev, other->ioas);
+	return rc ?: vfio_attach(p->probe[PEER].dev, spaces->other.ioas);
 }
 
 /*
@@ -111,7 +98,7 @@ static int reset_among_others(struct ports *p, enum which first,
 				rc = -EPROTO;
 		rc = rc ?: reset(p->probe[last].dev, how);
 		for (dev = first; dev <= last; dev++)
-			rc = rc ?: after_reset(p->probe[dev].edu);
+			rc = rc ?: edu_after_reset(p->probe[dev].edu);
 		if (!rc && probe_dma(peer, peer->a) != AT_A)
 			rc = -EPROTO;
 	}
@@ -169,7 +156,7 @@ TEST_F_TIMEOUT(port, table, 120)
 		EXPECT_TRUE(all_reach(p, AT_A));
 		ASSERT_EQ(0, reset_during_dma(p, ALONE, ALONE, variant->how,
 					      with_pasid));
-		EXPECT_TRUE(vtd_ats_on(env));
+		EXPECT_TRUE(vtd_ats_on(env->dev));
 		EXPECT_TRUE(all_reach(p, NOWHERE));
 		ASSERT_EQ(0, probe_map_a(probe));
 	}
@@ -203,7 +190,7 @@ TEST_F_TIMEOUT(port, hwpts, 120)
 		/* The RID comes and goes, the PASID stays */
 		ASSERT_EQ(0, i == 1 ? vfio_detach(env->dev) : 0);
 		ASSERT_EQ(0, reset(env->dev, variant->how));
-		ASSERT_EQ(0, after_reset(&env->edu));
+		ASSERT_EQ(0, edu_after_reset(&env->edu));
 		EXPECT_EQ(AT_A, vtd_dma(&p->v, PASID, probe->a));
 		EXPECT_EQ(i == 1 ? NOWHERE : AT_A, probe_dma(probe, probe->a));
 		ASSERT_EQ(0, vfio_attach(env->dev, attach.pt_id));
@@ -254,8 +241,8 @@ TEST_F_TIMEOUT(pair, hot_reset, 120)
 	}
 	EXPECT_TRUE(all_reach(p, AT_A));
 	ASSERT_EQ(0, reset(p->probe[PAIR].dev, BY_HOT_RESET));
-	ASSERT_EQ(0, after_reset(&p->edu[PAIR]));
-	ASSERT_EQ(0, after_reset(&p->edu[PAIR_SECOND]));
+	ASSERT_EQ(0, edu_after_reset(&p->edu[PAIR]));
+	ASSERT_EQ(0, edu_after_reset(&p->edu[PAIR_SECOND]));
 	EXPECT_TRUE(all_reach(p, AT_A));
 }
 
@@ -307,10 +294,10 @@ TEST_F_TIMEOUT(pair, reset_asleep, 120)
 	ASSERT_EQ(0, vfio_sleep(sleeper, true));
 	ASSERT_EQ(0, probe_unmap_a(probe));
 	ASSERT_EQ(0, reset(p->probe[PAIR_SECOND].dev, BY_HOT_RESET));
-	ASSERT_EQ(0, after_reset(&p->edu[PAIR_SECOND]));
+	ASSERT_EQ(0, edu_after_reset(&p->edu[PAIR_SECOND]));
 	EXPECT_TRUE(reaches(p, PAIR_SECOND, NOWHERE));
 	ASSERT_EQ(0, vfio_sleep(sleeper, false));
-	ASSERT_EQ(0, after_reset(&p->edu[PAIR]));
+	ASSERT_EQ(0, edu_after_reset(&p->edu[PAIR]));
 	EXPECT_TRUE(all_reach(p, NOWHERE));
 	ASSERT_EQ(0, probe_map_a(probe));
 	EXPECT_TRUE(all_reach(p, AT_A));
@@ -402,8 +389,8 @@ TEST_F_TIMEOUT(group, hot_reset, 120)
 	for (by = GROUP; by <= GROUP_SECOND; by++) {
 		EXPECT_TRUE(group_reaches(p, AT_A));
 		ASSERT_EQ(0, reset(p->probe[by].dev, BY_HOT_RESET));
-		ASSERT_EQ(0, after_reset(&p->edu[GROUP]));
-		ASSERT_EQ(0, after_reset(&p->edu[GROUP_SECOND]));
+		ASSERT_EQ(0, edu_after_reset(&p->edu[GROUP]));
+		ASSERT_EQ(0, edu_after_reset(&p->edu[GROUP_SECOND]));
 		EXPECT_TRUE(group_reaches(p, AT_A));
 		ASSERT_EQ(0, probe_unmap_a(probe));
 		EXPECT_TRUE(group_reaches(p, NOWHERE));
@@ -420,7 +407,7 @@ TEST_F_TIMEOUT(group, one_is_closed, 120)
 	EXPECT_TRUE(group_reaches(p, AT_A));
 	vfio_close(p->probe[GROUP_SECOND].dev);
 	ASSERT_EQ(0, reset(probe->dev, BY_HOT_RESET));
-	ASSERT_EQ(0, after_reset(&p->edu[GROUP]));
+	ASSERT_EQ(0, edu_after_reset(&p->edu[GROUP]));
 	EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 	ASSERT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));

@@ -59,13 +59,6 @@ static inline int reset(struct vfio_dev *dev, enum how how)
 	return -EINVAL;
 }
 
-/* The device's buffer is full of zeroes */
-static inline int after_reset(struct edu *edu)
-{
-	memset(edu->pattern, 0, sizeof(edu->pattern));
-	return vfio_enable(&edu->dev);
-}
-
 /* Open a device beside the first one, and attach it to the VM's parent */
 static inline int open_device(struct ports *p, enum which dev)
 {
