@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""results.py RUN TESTS ABSENT-FEATURES <console-log
+"""results.py RUN ROUNDS TESTS ABSENT-FEATURES <console-log
 
 Judge one boot. Prints a line per test and at last "N passed, N failed"; exits
 with 1 on any failure. Besides the tests' own results these are failures: a
@@ -90,10 +90,10 @@ class Tap:
 
 
 class Run:
-    def __init__(self, name, tests, absent):
+    def __init__(self, name, rounds, tests, absent):
         self.passed = self.failed = 0
         self.name = name
-        self.expected = [test.split(":")[0] for test in tests.split(",") if test]
+        self.expected = [test.split(":")[0] for test in tests.split(",") if test] * rounds
         self.absent = absent
         self.absent_seen = set()
         self.bound = set()  # devices that tests drive
@@ -195,8 +195,8 @@ def absent_features(path, run):
 
 
 def main():
-    name, tests, table = sys.argv[1:]
-    run = Run(name, tests, absent_features(table, name))
+    name, rounds, tests, table = sys.argv[1:]
+    run = Run(name, int(rounds), tests, absent_features(table, name))
     run.judge(sys.stdin)
     print("%d passed, %d failed" % (run.passed, run.failed))
     return run.failed > 0

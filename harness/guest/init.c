@@ -4,6 +4,8 @@
  *
  * Reads from the kernel's command line:
  *   tests=NAME[:ARG...][,NAME...]	programs of /tests to run, in order
+ *   rounds=N				how often to run them, once unless told
+ *   busy=N				endless loops beside them, per processor
  *   bind=VENDOR:DEVICE[+...]		PCI devices to hand to vfio-pci
  *   dump=PATH[,PATH...]		files to print in base64
  *
@@ -256,9 +258,30 @@ static void each(char *list, const char *separator, void (*function)(char *))
 		function(item);
 }
 
+/* Run the tests again and again, since each() takes the list apart. */
+static void run_rounds(const char *tests, long rounds)
+{
+	while (rounds-- > 0)
+		each(strdup(tests), ",", run);
+}
+
+/* Keep all processors busy for as long as the machine runs. */
+static void start_loops(long per_cpu)
+{
+	long loops = per_cpu * sysconf(_SC_NPROCESSORS_ONLN);
+	volatile unsigned int work = 0;
+
+	if (loops)
+		say("# busy: %ld loops", loops);
+	while (loops-- > 0)
+		if (!fork())
+			for (;;)
+				work++;
+}
+
 int main(void)
 {
-	char cmdline[4096], *value;
+	char cmdline[4096], *value, *number;
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 
 	mount_all();
@@ -269,9 +292,12 @@ int main(void)
 	value = option(cmdline, "bind");
 	if (value)
 		each(value, "+", bind_devices);
+	number = option(cmdline, "busy");
+	start_loops(number ? strtol(number, NULL, 10) : 0);
 	value = option(cmdline, "tests");
+	number = option(cmdline, "rounds");
 	if (value)
-		each(value, ",", run);
+		run_rounds(value, number ? strtol(number, NULL, 10) : 1);
 	report_leaks();
 	value = option(cmdline, "dump");
 	if (value)
