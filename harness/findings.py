@@ -4,8 +4,9 @@
 
 Check HARNESS/findings: does each row name a run of HARNESS/runs, a program (or KUnit
 suite) that this run starts, and a case which the program's source in TREE has? A case
-is written as results print it: fixture.case or fixture.variant.case. Prints what is
-wrong; prints nothing and exits with 0 if all is well.
+is written as results print it: fixture.case or fixture.variant.case. And does each id
+of the line "# ids: X-1..X-9 ..." have a row? Prints what is wrong; prints nothing and
+exits with 0 if all is well.
 """
 
 import os
@@ -19,6 +20,8 @@ CASE = re.compile(r"^TEST_\w+\(\s*(\w+),\s*(\w+)", re.M)
 LONE_CASE = re.compile(r"^TEST(?:_SIGNAL)?\(\s*(\w+)", re.M)
 VARIANT = re.compile(r"^FIXTURE_VARIANT_ADD\(\s*(\w+),\s*(\w+)", re.M)
 KUNIT_CASE = re.compile(r"\bKUNIT_CASE\w*\(\s*(\w+)")
+IDS = re.compile(r"^# ids: *(.*)", re.M)
+ID_RANGE = re.compile(r"(\w+)-(\d+)(?:\.\.\w+-(\d+))?")
 KUNIT_SUITE = re.compile(r'\.name\s*=\s*"([^"]+)"')
 
 
@@ -33,6 +36,14 @@ def rows(path):
 def read(path):
     with open(path, encoding="utf-8", errors="replace") as source:
         return source.read()
+
+
+def all_ids(path):
+    """What the table is to answer."""
+    for line in IDS.findall(read(path)):
+        for part, first, last in ID_RANGE.findall(line):
+            for number in range(int(first), int(last or first) + 1):
+                yield "%s-%d" % (part, number)
 
 
 class Run:
@@ -142,12 +153,19 @@ class Checker:
 def main():
     harness, tree = sys.argv[1:]
     checker = Checker(harness, tree)
+    table = os.path.join(harness, "findings")
     wrong = 0
-    for number, fields in rows(os.path.join(harness, "findings")):
+    answered = set()
+    for number, fields in rows(table):
+        answered.add(fields[0])
         complaint = checker.complaint(fields)
         if complaint:
             wrong += 1
             print("harness/findings:%d: %s: %s" % (number, fields[0], complaint))
+    for missing in all_ids(table):
+        if missing not in answered:
+            wrong += 1
+            print("harness/findings: %s has no row" % missing)
     return wrong > 0
 
 

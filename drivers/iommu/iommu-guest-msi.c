@@ -499,7 +499,7 @@ static u64 guest_msi_address(const struct iommu_guest_msi *msi,
 /* Is the group between two domains, with @dev in the new one already? */
 static bool guest_msi_moving(struct device *dev)
 {
-	const struct iommu_pasid_table *table = dev->iommu->pasid_table;
+	const struct iommu_pasid_table *table = dev->iommu->msi_table;
 
 	return iommu_get_domain_for_dev(dev) !=
 	       (table ? &table->domain : dev->iommu->msi_domain);
@@ -595,7 +595,7 @@ int iommu_guest_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr)
 		granule = doorbell_granule(msi->doorbell);
 		rc = doorbell_map(msi->doorbell,
 				  msi_addr & ~(phys_addr_t)(granule - 1));
-		addr = guest_msi_address(msi, param->pasid_table);
+		addr = guest_msi_address(msi, param->msi_table);
 		shift = ilog2(granule);
 	} else {
 		rc = guest_msi_find_place(dev, domain, msi_addr, &addr);
@@ -718,6 +718,7 @@ int iommu_guest_msi_attach(struct iommu_domain *domain, struct device *dev,
 	if (rc)
 		goto out_unlock;
 	dev->iommu->msi_domain = msi_domain;
+	dev->iommu->msi_table = table;
 out_unlock:
 	if (translated)
 		msi_unlock_descs(dev);

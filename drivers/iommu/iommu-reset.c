@@ -19,8 +19,8 @@
  * of memory or of IDs. The device stays parked then, and it is tried again from a
  * work item.
  *
- * Who has no TLB of its own is not asked anything, and is left as it is. So are
- * devices of drivers that do not know to keep silent.
+ * Devices without ATS are left attached: no invalidation is sent to them. So are
+ * devices whose IOMMU driver has no quiesce_dev op.
  *
  * A device of a kernel driver that uses the DMA API is left as it is: its driver
  * takes part in the reset and knows not to unmap during it.
@@ -31,6 +31,7 @@
 
 #include <linux/device.h>
 #include <linux/iommu.h>
+#include <linux/iommu-guest-msi.h>
 #include <linux/iommu-reset.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
@@ -114,7 +115,7 @@ static int dev_block(struct iommu_group *group, struct device *dev,
 	rc = iommu_attach_domain(group->blocking_domain, dev);
 	if (rc)
 		dev_err_ratelimited(dev, "IOMMU cannot block its DMA: %d\n", rc);
-	dev->iommu->parked_on = group->blocking_domain;
+	dev->iommu->parked = true;
 	if (ops->quiesce_dev)
 		ops->quiesce_dev(dev);
 	return rc;
@@ -163,10 +164,8 @@ static int dev_attach_all(struct iommu_group *group, struct device *dev,
 
 	if (domain != group->blocking_domain)
 		rc = iommu_attach_domain(domain, dev);
-	if (!rc) {
-		dev->iommu->parked_on = domain;
+	if (!rc)
 		rc = dev_attach_pasids(group, dev, &pasid);
-	}
 	if (rc)
 		dev_block(group, dev, pasid);
 	return rc;
@@ -181,9 +180,10 @@ static int dev_attach_all(struct iommu_group *group, struct device *dev,
 #define ATTACH_RETRIES	200
 #define ATTACH_RETRY_MS	10
 
+/* -EINTR is for a signal that the caller got, who is any that resets the device */
 static bool may_work_later(int rc)
 {
-	return rc == -EAGAIN || rc == -ENOMEM || rc == -ENOSPC;
+	return rc == -EAGAIN || rc == -EINTR || rc == -ENOMEM || rc == -ENOSPC;
 }
 
 /* Have what is parked attached later */
@@ -214,7 +214,7 @@ static void dev_unpark(struct iommu_group *group, struct device *dev)
 	if (!rc)
 		rc = dev_attach_all(group, dev, group->domain);
 	if (!rc)
-		dev->iommu->parked_on = NULL;
+		dev->iommu->parked = false;
 	else if (may_work_later(rc))
 		group_retry_later(group, dev);
 	else
@@ -249,27 +249,36 @@ void iommu_group_unpark(struct iommu_group *group)
 	group_unpark(group);
 }
 
-/**
- * iommu_attach_later() - Park a device whose group has what is busy
- * @group: Group
- * @dev: Device of the group that failed to attach the group's domain with -EAGAIN
- *
- * For where there is nothing else to attach and nobody to take an error. The caller
- * holds the group mutex.
- *
- * Return: 0 with the device blocked for the time being, or -ENOMEM or -ENODEV if it
- * cannot be blocked.
- */
-int iommu_attach_later(struct iommu_group *group, struct device *dev)
+/* In place of an attach_dev op, for a device that is not parked, or is already */
+static int attach_later(struct iommu_domain *domain, struct device *dev)
 {
-	int rc;
+	if (iommu_dev_is_parked(dev))
+		return 0;
+	return dev_block(dev->iommu_group, dev, ULONG_MAX);
+}
 
+/**
+ * iommu_attach_later() - Park a device that cannot have its group's domain now
+ * @group: Group
+ * @dev: Device of the group
+ * @rc: Why it failed to attach the group's domain
+ *
+ * For where there is nothing else to attach and nobody to take an error. The MSIs of
+ * the device are for the group's domain as before. The caller holds the group mutex.
+ *
+ * Return: 0 with the device blocked for the time being, @rc if another attempt is of
+ * no use, or an errno if the device cannot be blocked.
+ */
+int iommu_attach_later(struct iommu_group *group, struct device *dev, int rc)
+{
 	lockdep_assert_held(&group->mutex);
+	if (!may_work_later(rc))
+		return rc;
 	rc = iommu_group_alloc_blocking_domain(group);
+	if (!rc)
+		rc = iommu_guest_msi_attach(group->domain, dev, attach_later);
 	if (rc)
 		return rc;
-	if (!iommu_dev_is_parked(dev))
-		dev_block(group, dev, ULONG_MAX);
 	group->retries = 0;
 	group_retry_later(group, dev);
 	return 0;
@@ -344,8 +353,6 @@ int iommu_set_parked_pasid(struct iommu_domain *domain, struct device *dev,
 		return domain->ops->set_dev_pasid(domain, dev, pasid, old);
 	if (group->domain != group->blocking_domain)
 		rc = iommu_attach_domain(group->domain, dev);
-	if (!rc)
-		dev->iommu->parked_on = group->domain;
 	/* If it may work later the PASID is tried beside a blocked RID */
 	if (!rc || may_work_later(rc)) {
 		rc = domain->ops->set_dev_pasid(domain, dev, pasid, NULL);
@@ -356,22 +363,6 @@ int iommu_set_parked_pasid(struct iommu_domain *domain, struct device *dev,
 	dev_block(group, dev, 0);
 	return rc;
 }
-
-/**
- * iommu_get_attached_domain() - What the hardware has for a device without a PASID
- * @dev: Device
- *
- * For the attach_dev ops of IOMMU drivers, who have to know what they replace: of a
- * parked device that is not what iommu_get_domain_for_dev() returns. The caller holds
- * the group mutex.
- *
- * Return: The domain, or NULL if none was attached yet.
- */
-struct iommu_domain *iommu_get_attached_domain(struct device *dev)
-{
-	return dev->iommu->parked_on ?: iommu_get_domain_for_dev(dev);
-}
-EXPORT_SYMBOL_GPL(iommu_get_attached_domain);
 
 /* Lock the group of a device that an IOMMU translates for */
 static struct iommu_group *group_get_locked(struct device *dev)
@@ -412,7 +403,7 @@ void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 		dev->iommu->resets++;
 	else
 		dev->iommu->asleep = true;
-	/* Whose driver lets it sleep does no DMA with it, whatever others do */
+	/* A sleeping device does no DMA, even if kernel drivers use others of its group */
 	if (why == IOMMU_QUIESCE_POWER || !group_has_kernel_dma(group) ||
 	    dev->iommu->lost)
 		dev_park(group, dev);

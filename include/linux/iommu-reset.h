@@ -6,7 +6,6 @@
 #define __LINUX_IOMMU_RESET_H
 
 struct device;
-struct iommu_domain;
 
 /**
  * enum iommu_quiesce - Why a device cannot answer its IOMMU
@@ -25,7 +24,6 @@ void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why);
 void iommu_device_was_reset(struct device *dev);
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why);
 void iommu_device_lost(struct device *dev);
-struct iommu_domain *iommu_get_attached_domain(struct device *dev);
 #else
 static inline void iommu_device_quiesce(struct device *dev,
 					enum iommu_quiesce why)

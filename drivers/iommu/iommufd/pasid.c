@@ -47,14 +47,17 @@ struct iommufd_pasid {
 bool iommufd_device_has_pasids(const struct iommufd_device *idev)
 {
 	struct device *dev = idev->dev;
-	int status;
 
 	if (!dev->iommu->max_pasids)
 		return false;
 	if (!dev_is_pci(dev))
 		return true;
-	status = pci_pasid_status(to_pci_dev(dev));
-	return status > 0 && (status & PCI_PASID_CTRL_ENABLE);
+#ifdef CONFIG_PCI_PASID
+	/* Not what the device says: during a reset it says something else */
+	return pci_physfn(to_pci_dev(dev))->pasid_enabled;
+#else
+	return false;
+#endif
 }
 
 /**

@@ -24,7 +24,7 @@ int mock_reset_attach(struct iommu_domain *domain, struct device *dev)
 	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
 
 	/* What drivers are told that they replace; a guest's table is not noted */
-	WARN_ON(iommu_dev_is_parked(dev) && !dev->iommu->pasid_table &&
+	WARN_ON(!dev->iommu->pasid_table &&
 		iommu_get_attached_domain(dev) != mdev->domain);
 	if (domain->type != IOMMU_DOMAIN_BLOCKED && mdev->error &&
 	    (!mdev->error_domain || mdev->error_domain == domain))

@@ -400,7 +400,7 @@ static int arm_smmu_attach_pasid_table(struct iommu_pasid_table *table,
 	struct arm_smmu_domain *parent = to_smmu_domain(table->parent);
 	bool stage2 = table->config.config != IOMMU_PASID_TABLE_ABORT;
 	struct arm_smmu_attach_state state = {
-		.old_domain = iommu_get_domain_for_dev(dev),
+		.old_domain = iommu_get_attached_domain(dev),
 		.master = master,
 		.cd_needs_ats = stage2 &&
 				(table->config.flags & IOMMU_PASID_TABLE_ATS),

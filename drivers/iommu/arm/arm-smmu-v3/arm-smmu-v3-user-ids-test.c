@@ -54,6 +54,8 @@ static void user_ids_test_exit(struct kunit *test)
 {
 	struct user_ids_test *ut = test->priv;
 
+	if (!ut->cred)
+		return;
 	while (ut->nr_held)
 		arm_smmu_user_ids_put(ut->held[--ut->nr_held]);
 	ut->cred->user_ns = ut->real_ns;
@@ -65,7 +67,10 @@ static int test_get(struct user_ids_test *ut, bool stage2)
 	const struct cred *old = override_creds(ut->cred);
 	struct arm_smmu_user_ids *ids;
 
-	ids = arm_smmu_user_ids_get(&ut->master, stage2);
+	if (ut->nr_held == ARRAY_SIZE(ut->held))
+		ids = ERR_PTR(-EOVERFLOW);
+	else
+		ids = arm_smmu_user_ids_get(&ut->master, stage2);
 	revert_creds(old);
 	if (IS_ERR(ids))
 		return PTR_ERR(ids);
