@@ -34,7 +34,8 @@ UNANSWERED = re.compile(r"VT-d detected Invalidation (Time-out|Completion) Error
 EXPECT_UNANSWERED = re.compile(r"^> # .*invalidations are not answered$")
 # A device that a test drives may fault. Others must not, and no interrupt may.
 FAULT = re.compile(r"DMAR: \[(?P<kind>[^\]]*)\] Request device \[(?P<device>[^\]]*)\]")
-BOUND = re.compile(r"# bind \S+ 0000:(?P<device>\S+): Success$")
+BOUND = re.compile(r"# bind \S+ 0000:(?P<device>\S+): Success$|"
+                   r"vfio-pci \S+ Captured SR-IOV VF 0000:(?P<vf>\S+) driver_override$")
 # Fault injection shows each failure that it forces with a trace.
 INJECTED = re.compile(r"FAULT_INJECTION: forcing a failure")
 INJECTED_TRACE_WITHIN = 8  # lines
@@ -162,7 +163,7 @@ class Run:
             elif line.startswith("# harness done"):
                 done = 1
             elif BOUND.match(line):
-                self.bound.add(BOUND.match(line)["device"])
+                self.bound.add(BOUND.match(line)["device"] or BOUND.match(line)["vf"])
             elif re.match(r"# bind .*: ", line):
                 self.fail(line)
             elif SPLAT.search(line) and not self.is_expected(line):

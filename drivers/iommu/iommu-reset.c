@@ -25,7 +25,13 @@
  * A device of a kernel driver that uses the DMA API is left as it is: its driver
  * takes part in the reset and knows not to unmap during it.
  *
- * Everything here is protected by the group mutex.
+ * A reset of a PF takes its VFs away: VF Enable is clear until the configuration space
+ * of the PF is restored, and the VFs that come back have ATS off. So the VFs of a PF
+ * are parked before its reset and until they are there again. That holds for VFs of
+ * kernel drivers as well, because a driver of a VF takes no part in it.
+ *
+ * Everything here is protected by the group mutex, and the VFs of a PF by pf_mutex
+ * as well.
  */
 #define pr_fmt(fmt) "iommu: " fmt
 
@@ -33,16 +39,24 @@
 #include <linux/iommu.h>
 #include <linux/iommu-guest-msi.h>
 #include <linux/iommu-reset.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
 #include <linux/workqueue.h>
 
 #include "iommu-priv.h"
 
+/*
+ * Held while resets of a PF are counted and its VFs are parked or not by the result,
+ * so that the VFs follow the last change of the count. Taken before the mutex of a
+ * group. Only one group is locked at a time: a PF and its VFs may be in the same one.
+ */
+static DEFINE_MUTEX(pf_mutex);
+
 static bool dev_cannot_answer(struct device *dev)
 {
-	return dev->iommu->resets || dev->iommu->asleep ||
-	       READ_ONCE(dev->iommu->lost);
+	return dev->iommu->resets || dev->iommu->without_pf ||
+	       dev->iommu->asleep || READ_ONCE(dev->iommu->lost);
 }
 
 static int is_other_rid(struct pci_dev *pdev, u16 alias, void *data)
@@ -380,20 +394,7 @@ static struct iommu_group *group_get_locked(struct device *dev)
 	return group;
 }
 
-/**
- * iommu_device_quiesce() - A device is about to be unable to answer
- * @dev: Device, which still answers; any, also one without an IOMMU
- * @why: What comes
- *
- * When it returns, DMA of the device is blocked, nothing is under way to it and
- * nothing will be sent to it until iommu_device_resume(). Not so if it has no ATS, if
- * the driver of its IOMMU has no quiesce_dev op, if a kernel driver does DMA with it,
- * if firmware wants its memory to be accessible, if others may have its requester ID,
- * or if there is no memory for a blocking domain: then everything stays as it is, and
- * what is not answered ends with a time-out. May sleep, takes the mutex of the
- * device's group.
- */
-void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
+static void dev_quiesce(struct device *dev, enum iommu_quiesce why)
 {
 	struct iommu_group *group = group_get_locked(dev);
 
@@ -409,17 +410,14 @@ void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 		dev_park(group, dev);
 	group_put_locked(group);
 }
-EXPORT_SYMBOL_GPL(iommu_device_quiesce);
 
-/* What was begun to reset a device is over, the last of nested ones perhaps */
-static void dev_end_reset(struct device *dev)
+/* The last reset of a device is over */
+static void dev_end_resets(struct device *dev)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 
-	/* None if the IOMMU appeared in the middle of the reset */
-	if (!dev->iommu->resets || --dev->iommu->resets)
-		return;
-	if (!dev->iommu->was_reset)
+	if (dev->iommu->resets || dev->iommu->without_pf ||
+	    !dev->iommu->was_reset)
 		return;
 	dev->iommu->was_reset = false;
 	/* The driver is silent since it found the device lost */
@@ -428,31 +426,200 @@ static void dev_end_reset(struct device *dev)
 		dev_err_ratelimited(dev, "IOMMU cannot use its TLB again\n");
 }
 
-/**
- * iommu_device_was_reset() - A reset has taken place
- * @dev: Device, between iommu_device_quiesce() and iommu_device_resume() for a reset
- *
- * Its TLB is empty, and so a device that was lost is found when it is resumed. An
- * attempt to reset it that comes to nothing does not end that it is lost. May sleep,
- * takes the mutex of the device's group.
- */
-void iommu_device_was_reset(struct device *dev)
+static void dev_was_reset(struct device *dev)
 {
 	struct iommu_group *group = group_get_locked(dev);
 
 	if (!group)
 		return;
-	if (dev->iommu->resets)
+	if (dev->iommu->resets || dev->iommu->without_pf)
 		dev->iommu->was_reset = true;
 	group_put_locked(group);
 }
-EXPORT_SYMBOL_GPL(iommu_device_was_reset);
 
 /* A reset that failed may leave a device that answers nothing at all */
 static bool dev_is_gone(struct device *dev)
 {
 	return dev_is_pci(dev) && !pci_device_is_present(to_pci_dev(dev));
 }
+
+/* Attach what is parked, unless there is another reason for silence */
+static void dev_try_unpark(struct iommu_group *group, struct device *dev)
+{
+	group->retries = 0;
+	if (!iommu_dev_is_parked(dev) || dev_cannot_answer(dev))
+		return;
+	if (dev_is_gone(dev)) {
+		WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
+		dev_err_ratelimited(dev,
+				    "does not answer; its DMA is blocked until a reset\n");
+	} else {
+		dev_unpark(group, dev);
+	}
+}
+
+static void dev_resume(struct device *dev, enum iommu_quiesce why)
+{
+	struct iommu_group *group = group_get_locked(dev);
+
+	if (!group)
+		return;
+	if (why == IOMMU_QUIESCE_POWER) {
+		dev->iommu->asleep = false;
+	} else if (dev->iommu->resets) {
+		/* None if the IOMMU appeared in the middle of the reset */
+		dev->iommu->resets--;
+		dev_end_resets(dev);
+	}
+	dev_try_unpark(group, dev);
+	group_put_locked(group);
+}
+
+/* Takes a reference to the VF that it returns, and drops the one to @vf */
+static struct pci_dev *next_vf(struct pci_dev *pf, struct pci_dev *vf)
+{
+	for_each_pci_dev(vf) {
+		if (vf->is_virtfn && pci_physfn(vf) == pf)
+			break;
+	}
+	return vf;
+}
+
+static bool pf_is_reset(struct device *pf)
+{
+	struct iommu_group *group = group_get_locked(pf);
+	bool is_reset;
+
+	lockdep_assert_held(&pf_mutex);
+	if (!group)
+		return false;
+	is_reset = pf->iommu->resets;
+	group_put_locked(group);
+	return is_reset;
+}
+
+/* Its configuration space may not be restored when its reset is over */
+static bool pf_has_vfs(struct pci_dev *pf)
+{
+	u16 pos = pci_find_ext_capability(pf, PCI_EXT_CAP_ID_SRIOV);
+	u16 ctrl = 0;
+
+	if (pos)
+		pci_read_config_word(pf, pos + PCI_SRIOV_CTRL, &ctrl);
+	return ctrl & PCI_SRIOV_CTRL_VFE;
+}
+
+static void vf_quiesce(struct device *vf)
+{
+	struct iommu_group *group = group_get_locked(vf);
+
+	lockdep_assert_held(&pf_mutex);
+	if (!group)
+		return;
+	vf->iommu->without_pf = true;
+	dev_park(group, vf);
+	group_put_locked(group);
+}
+
+static void vf_resume(struct device *vf)
+{
+	struct iommu_group *group = group_get_locked(vf);
+
+	lockdep_assert_held(&pf_mutex);
+	if (!group)
+		return;
+	if (vf->iommu->without_pf) {
+		vf->iommu->without_pf = false;
+		dev_end_resets(vf);
+		dev_try_unpark(group, vf);
+	}
+	group_put_locked(group);
+}
+
+/* Its VFs can answer if it is not reset and they exist */
+static void pf_resume_vfs(struct device *dev)
+{
+	struct pci_dev *pf = to_pci_dev(dev), *vf = NULL;
+
+	if (pf_is_reset(dev) || !pf_has_vfs(pf))
+		return;
+	while ((vf = next_vf(pf, vf)))
+		vf_resume(&vf->dev);
+}
+
+/**
+ * iommu_vf_probed() - A VF may have appeared while its PF is reset
+ * @dev: Device that was added to its group; any
+ *
+ * Where VFs are parked for a reset it could not be found yet. Takes the mutex of a
+ * group.
+ */
+void iommu_vf_probed(struct device *dev)
+{
+	struct pci_dev *pdev;
+
+	if (!dev_is_pci(dev) || !to_pci_dev(dev)->is_virtfn)
+		return;
+	pdev = to_pci_dev(dev);
+	mutex_lock(&pf_mutex);
+	if (pf_is_reset(&pci_physfn(pdev)->dev))
+		vf_quiesce(dev);
+	mutex_unlock(&pf_mutex);
+}
+
+/**
+ * iommu_device_quiesce() - A device is about to be unable to answer
+ * @dev: Device, which still answers; any, also one without an IOMMU
+ * @why: What comes
+ *
+ * When it returns, DMA of the device is blocked, nothing is under way to it and
+ * nothing will be sent to it until iommu_device_resume(). Not so if it has no ATS, if
+ * the driver of its IOMMU has no quiesce_dev op, if a kernel driver does DMA with it,
+ * if firmware wants its memory to be accessible, if others may have its requester ID,
+ * or if there is no memory for a blocking domain: then everything stays as it is, and
+ * what is not answered ends with a time-out. May sleep, takes the mutex of the
+ * device's group.
+ *
+ * The same holds for the VFs of a PF that is to be reset, also those of kernel drivers.
+ * A PF that has VFs is not to leave D0.
+ */
+void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
+{
+	struct pci_dev *vf = NULL;
+
+	if (why != IOMMU_QUIESCE_RESET || !dev_is_pf(dev)) {
+		dev_quiesce(dev, why);
+		return;
+	}
+	mutex_lock(&pf_mutex);
+	dev_quiesce(dev, why);
+	if (pf_is_reset(dev)) {
+		while ((vf = next_vf(to_pci_dev(dev), vf)))
+			vf_quiesce(&vf->dev);
+	}
+	mutex_unlock(&pf_mutex);
+}
+EXPORT_SYMBOL_GPL(iommu_device_quiesce);
+
+/**
+ * iommu_device_was_reset() - A reset has taken place
+ * @dev: Device, between iommu_device_quiesce() and iommu_device_resume() for a reset
+ *
+ * Its TLB is empty, and so a device that was lost is found when it is resumed. An
+ * attempt to reset it that comes to nothing does not end that it is lost. The VFs of
+ * a PF were reset with it. May sleep, takes the mutex of the device's group.
+ */
+void iommu_device_was_reset(struct device *dev)
+{
+	struct pci_dev *vf = NULL;
+
+	dev_was_reset(dev);
+	if (!dev_is_pf(dev))
+		return;
+	while ((vf = next_vf(to_pci_dev(dev), vf)))
+		dev_was_reset(&vf->dev);
+}
+EXPORT_SYMBOL_GPL(iommu_device_was_reset);
 
 /**
  * iommu_device_resume() - A device can answer again
@@ -463,30 +630,36 @@ static bool dev_is_gone(struct device *dev)
  * Attaches what user space has attached by now, unless there is another reason for
  * silence. If that fails the device stays blocked, and that is reported: nobody
  * is there to take an error. A device that is lost stays so unless it was reset.
+ *
+ * The VFs of a PF that was reset follow if it has VF Enable set, or else when
+ * iommu_device_vfs_enabled() is called.
  */
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 {
-	struct iommu_group *group = group_get_locked(dev);
-
-	if (!group)
+	if (why != IOMMU_QUIESCE_RESET || !dev_is_pf(dev)) {
+		dev_resume(dev, why);
 		return;
-	if (why == IOMMU_QUIESCE_RESET)
-		dev_end_reset(dev);
-	else
-		dev->iommu->asleep = false;
-	group->retries = 0;
-	if (iommu_dev_is_parked(dev) && !dev_cannot_answer(dev)) {
-		if (dev_is_gone(dev)) {
-			WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
-			dev_err_ratelimited(dev,
-					    "does not answer; its DMA is blocked until a reset\n");
-		} else {
-			dev_unpark(group, dev);
-		}
 	}
-	group_put_locked(group);
+	mutex_lock(&pf_mutex);
+	dev_resume(dev, why);
+	pf_resume_vfs(dev);
+	mutex_unlock(&pf_mutex);
 }
 EXPORT_SYMBOL_GPL(iommu_device_resume);
+
+/**
+ * iommu_device_vfs_enabled() - The VFs of a PF that was reset are there again
+ * @dev: PF that has VF Enable set again
+ *
+ * Resumes the VFs unless the PF is still being reset. May sleep, takes the mutexes of
+ * groups.
+ */
+void iommu_device_vfs_enabled(struct device *dev)
+{
+	mutex_lock(&pf_mutex);
+	pf_resume_vfs(dev);
+	mutex_unlock(&pf_mutex);
+}
 
 /* Block devices that were reported as lost */
 static void group_park_lost(struct work_struct *work)

@@ -11,6 +11,8 @@
 
 #include "nested_env.h"
 
+#include "../kselftest.h"
+
 /* PASIDs of several directory entries */
 #define VTD_BITS	10
 /* A page that only one of the two address spaces maps */
@@ -93,6 +95,23 @@ static inline enum place vtd_dma(struct vtd *v, __u32 pasid, __u64 iova)
 	place = probe_dma(&v->env.probe, iova);
 	edu_no_pasid(&v->env.edu);
 	return place;
+}
+
+/* Whether DMA of a device with this PASID and without one reaches this place */
+static inline bool vtd_both_reach(struct probe *probe, __u32 pasid, __u64 iova,
+				  enum place place)
+{
+	enum place without, with;
+
+	without = probe_dma(probe, iova);
+	edu_pasid(probe->edu, pasid);
+	with = probe_dma(probe, iova);
+	edu_no_pasid(probe->edu);
+	if (without == place && with == place)
+		return true;
+	ksft_print_msg("%s: %u, with a PASID %u\n", probe->dev->name, without,
+		       with);
+	return false;
 }
 
 /* Whether a DMA with a PASID is blocked, and reported */

@@ -12,8 +12,6 @@
 
 #include "vtd_env.h"
 
-#include "../kselftest.h"
-
 #define PASID		5
 #define TRIES		3
 
@@ -115,17 +113,7 @@ static void ports_exit(struct ports *p)
 /* Whether requests with and without a PASID reach this place */
 static inline bool reaches(struct ports *p, enum which dev, enum place place)
 {
-	struct probe *probe = &p->probe[dev];
-	enum place rid, pasid;
-
-	rid = probe_dma(probe, GIOVA);
-	edu_pasid(probe->edu, PASID);
-	pasid = probe_dma(probe, GIOVA);
-	edu_no_pasid(probe->edu);
-	if (rid == place && pasid == place)
-		return true;
-	ksft_print_msg("device %u: %u, with a PASID %u\n", dev, rid, pasid);
-	return false;
+	return vtd_both_reach(&p->probe[dev], PASID, GIOVA, place);
 }
 
 static inline bool all_reach(struct ports *p, enum place place)
