@@ -352,7 +352,7 @@ TEST_F_TIMEOUT(event, storm, 60)
 	EXPECT_EQ(last.header.sequence + 1, event.header.sequence);
 	EXPECT_EQ(0, event.header.flags);
 	/* The host's log has nothing of it */
-	EXPECT_EQ(0, log_events(log));
+	EXPECT_EQ(0, log_events(env->dev, log));
 	close(log);
 }
 
