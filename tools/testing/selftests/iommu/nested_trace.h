@@ -59,6 +59,20 @@ static inline unsigned int faults_now(const struct vfio_dev *dev, __u64 first,
 	return count;
 }
 
+/* Whether an event with this text was traced */
+static inline bool traced(const char *event, const char *text)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	bool found = false;
+	char line[256];
+
+	while (trace && !found && fgets(line, sizeof(line), trace))
+		found = strstr(line, event) && strstr(line, text);
+	if (trace)
+		fclose(trace);
+	return found;
+}
+
 /* Returns a file of the kernel's log to give to log_count() */
 static inline int log_open(void)
 {
