@@ -61,11 +61,17 @@ class Run:
 
 
 def chosen(arguments, fixture, variant, case):
-    """Does a program with these arguments run the case? (-f, -v and -t, which add)"""
-    wanted = list(zip(arguments[::2], arguments[1::2]))
-    filters = [(option, value) for option, value in wanted if option in ("-f", "-v", "-t")]
-    return not filters or any((option, value) in (("-f", fixture), ("-v", variant), ("-t", case))
-                              for option, value in filters)
+    """Does a program with these arguments run the case? As kselftest_harness.h has it:
+    -f, -v and -t take fixtures, variants and cases, -r takes a whole name; -F, -V and -T
+    leave out. The first that matches decides, or else whether there are only capitals."""
+    whole = ".".join(part for part in (fixture, variant, case) if part)
+    names = {"f": fixture, "v": variant, "t": case, "r": whole}
+    wanted = [(option[1:], value) for option, value in zip(arguments[::2], arguments[1::2])
+              if option[1:].lower() in names]
+    for option, value in wanted:
+        if names[option.lower()] == value:
+            return option.islower()
+    return not any(option.islower() for option, _ in wanted)
 
 
 class Source:

@@ -40,9 +40,11 @@ ports() {
 # more_edu OPTIONS: another edu
 more_edu() { qemu+=(-device "edu,$1,dma_mask=0xffffffffffffffff$edu"); }
 
-# second OPTIONS: after vtd, another IOMMU for the first edu
+# second OPTIONS: after vtd, another IOMMU for the first edu, and for one that marks how
+# far its faults were reported (nested_marker.h)
 second() {
-	qemu+=(-device "$iommu,x-slots=0x10,$1")
+	qemu+=(-device "$iommu,x-slots=0x90,$1")
+	more_edu addr=7
 }
 
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.

@@ -270,14 +270,17 @@ static void nested_test_bypass(struct kunit *test)
 {
 	struct test_guest *guest = vtd_test_new_guest(test);
 	struct intel_nested_table *nt = vtd_test_new_table(test, guest, 0, 0);
-	struct pasid_entry entry, want;
+	/* SSPTPTR, second stage only, 48 bits, present; the domain ID */
+	static const struct pasid_entry want = {
+		.val = { 0x7654321085, 0x1234 },
+	};
+	struct pasid_entry entry;
 	struct test_hw *hw;
 
 	nt->core.config.config = IOMMU_PASID_TABLE_BYPASS;
 	hw = vtd_test_new_hw(test, nt, 0, 0, 0);
 	KUNIT_EXPECT_EQ(test, intel_nested_next_pasid(&hw->ndev, 0), PASID_MAX);
 	KUNIT_EXPECT_EQ(test, intel_nested_bypass(&hw->ndev), 0);
-	intel_nested_make_bypass(&hw->ndev.s2, &want);
 	vtd_test_fetch(hw, 0, &entry);
 	KUNIT_EXPECT_TRUE(test, test_same(&entry, &want));
 	/* Requests with a PASID are blocked */
@@ -709,25 +712,45 @@ static void nested_test_room(struct kunit *test)
  */
 static void nested_test_in_place(struct kunit *test)
 {
-	static const struct intel_guest_entry entries[] = {
-		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(0) } },
-		{ .val = { 1 | 1 << 6 | 2, 0, TEST_FIRST_STAGE(0) } },
-		{ .val = { 1 | 1 << 6, BIT_ULL(24), TEST_FIRST_STAGE(0) } },
-		{ .val = { 1 | 1 << 6 | 2, BIT_ULL(24), TEST_FIRST_STAGE(0) } },
-		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(1) } },
-		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(0) | 1 } },
-		{ .val = { 1 | 1 << 6, 0, TEST_FIRST_STAGE(0) | 3 } },
-		{ .val = { 1 | 1 << 6 | 2, 0, TEST_FIRST_STAGE(1) } },
-		{ .val = { 1 | 1 << 6, BIT_ULL(24), TEST_FIRST_STAGE(1) } },
-		{ .val = { 1 | 1 << 6 } },
-		{ .val = { 1 | 4 << 6 } },
-		{ .val = { 1 | 4 << 6 | 2 } },
+	/*
+	 * In the second column type, 48 bits, FPD and present below the host's
+	 * SSPTPTR; PGSNP, PWSNP and the host's domain ID; the guest's first stage
+	 */
+	static const struct {
+		struct intel_guest_entry guest;
+		struct pasid_entry hw;
+	} entries[] = {
+		{ { .val = { 0x41, 0, TEST_FIRST_STAGE(0) } },
+		  { .val = { 0x76543210c5, 0x801234, TEST_FIRST_STAGE(0) } } },
+		{ { .val = { 0x43, 0, TEST_FIRST_STAGE(0) } },
+		  { .val = { 0x76543210c7, 0x801234, TEST_FIRST_STAGE(0) } } },
+		{ { .val = { 0x41, 0x1000000, TEST_FIRST_STAGE(0) } },
+		  { .val = { 0x76543210c5, 0x1801234, TEST_FIRST_STAGE(0) } } },
+		{ { .val = { 0x43, 0x1000000, TEST_FIRST_STAGE(0) } },
+		  { .val = { 0x76543210c7, 0x1801234, TEST_FIRST_STAGE(0) } } },
+		{ { .val = { 0x41, 0, TEST_FIRST_STAGE(1) } },
+		  { .val = { 0x76543210c5, 0x801234, TEST_FIRST_STAGE(1) } } },
+		{ { .val = { 0x41, 0, TEST_FIRST_STAGE(0) | 1 } },
+		  { .val = { 0x76543210c5, 0x801234, TEST_FIRST_STAGE(0) | 1 } } },
+		{ { .val = { 0x41, 0, TEST_FIRST_STAGE(0) | 3 } },
+		  { .val = { 0x76543210c5, 0x801234, TEST_FIRST_STAGE(0) | 3 } } },
+		{ { .val = { 0x43, 0, TEST_FIRST_STAGE(1) } },
+		  { .val = { 0x76543210c7, 0x801234, TEST_FIRST_STAGE(1) } } },
+		{ { .val = { 0x41, 0x1000000, TEST_FIRST_STAGE(1) } },
+		  { .val = { 0x76543210c5, 0x1801234, TEST_FIRST_STAGE(1) } } },
+		{ { .val = { 0x41 } },
+		  { .val = { 0x76543210c5, 0x801234 } } },
+		{ { .val = { 0x101 } },
+		  { .val = { 0x7654321085, 0x801234 } } },
+		{ { .val = { 0x103 } },
+		  { .val = { 0x7654321087, 0x801234 } } },
 		{ },
 	};
 	struct test_guest *guest = vtd_test_new_guest(test);
 	struct intel_nested_table *nt = vtd_test_new_table(test, guest, 8, 0);
 	unsigned int i, words, cm, in_place = 0, away = 0;
 	const unsigned int nr = ARRAY_SIZE(entries);
+	struct pasid_entry entry;
 	struct test_hw *hw;
 	int refused, w;
 
@@ -737,14 +760,16 @@ static void nested_test_in_place(struct kunit *test)
 				     HW_ECAP_FEATURES);
 		hw->info.ats_enabled = 1;
 		for (i = 0; i < nr * nr; i++) {
-			*vtd_test_entry(guest, 0, 3) = entries[i / nr];
+			*vtd_test_entry(guest, 0, 3) = entries[i / nr].guest;
 			KUNIT_ASSERT_EQ(test, intel_nested_read_one(&hw->ndev, 67,
 								    true, &refused), 0);
 			KUNIT_ASSERT_EQ(test, refused, 0);
 			vtd_test_prefetch(hw);
 			vtd_test_fetch(hw, 67, &hw->old[67]);
-			*vtd_test_entry(guest, 0, 3) = entries[i % nr];
-			vtd_test_expect(hw, 67, &hw->new[67]);
+			KUNIT_ASSERT_TRUE(test, test_same(&hw->old[67],
+							  &entries[i / nr].hw));
+			*vtd_test_entry(guest, 0, 3) = entries[i % nr].guest;
+			hw->new[67] = entries[i % nr].hw;
 			for (w = 0, words = 0; w < 8; w++)
 				words += hw->old[67].val[w] != hw->new[67].val[w];
 			hw->nr_log = 0;
@@ -754,6 +779,8 @@ static void nested_test_in_place(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, intel_nested_read_one(&hw->ndev, 67,
 								    true, &refused), 0);
 			hw->judge = false;
+			vtd_test_fetch(hw, 67, &entry);
+			KUNIT_ASSERT_TRUE(test, test_same(&entry, &hw->new[67]));
 			vtd_test_check_caches(hw);
 			if (!(hw->old[67].val[0] & hw->new[67].val[0] & 1))
 				continue;

@@ -970,44 +970,76 @@ static void *puncher_main(void *arg)
 	return NULL;
 }
 
-/* One page, with holes around */
-static int one_small_page(int memfd)
+#define PUNCHED_PAGES 64
+
+FIXTURE(punched)
 {
-	__u8 byte = 1;
+	__u8 *content;	/* of the file from SMALL_INDEX on */
+	__u8 *data;	/* what is mapped there */
+	size_t length;
+};
+
+FIXTURE_SETUP(punched)
+{
+	self->length = PUNCHED_PAGES * PAGE_SIZE;
+	self->content = malloc(self->length);
+	self->data = malloc(self->length);
+	ASSERT_NE(NULL, self->content);
+	ASSERT_NE(NULL, self->data);
+	fill(self->content, self->length, SMALL_INDEX * PAGE_SIZE);
+}
+
+FIXTURE_TEARDOWN(punched)
+{
+	free(self->content);
+	free(self->data);
+}
+
+/* Write small pages: the first one, with holes around, or all that is mapped */
+static int small_pages(struct _test_data_punched *self, int memfd, bool all)
+{
+	ssize_t length = all ? self->length : PAGE_SIZE;
 	int rc;
 
 	rc = shmem_huge("never");
 	if (rc)
 		return rc;
-	if (pwrite(memfd, &byte, 1, SMALL_INDEX * PAGE_SIZE) != 1)
+	if (pwrite(memfd, self->content, length, SMALL_INDEX * PAGE_SIZE) !=
+	    length)
 		return errno;
 	return shmem_huge("always");
 }
 
-FIXTURE(punched)
+/*
+ * Whether each page that is mapped holds what the file has at its place, or zeroes.
+ * The first one may be in the middle of being punched out.
+ */
+static bool in_place(struct _test_data_punched *self)
 {
-};
+	size_t i, at;
 
-FIXTURE_SETUP(punched)
-{
-}
-
-FIXTURE_TEARDOWN(punched)
-{
+	for (i = 0; i < PAGE_SIZE; i++)
+		if (self->data[i] && self->data[i] != self->content[i])
+			return false;
+	for (at = PAGE_SIZE; at < self->length; at += PAGE_SIZE)
+		if (memcmp(self->data + at, self->content + at, PAGE_SIZE) &&
+		    !all_zero(self->data + at, PAGE_SIZE))
+			return false;
+	return true;
 }
 
 /*
  * A page is punched out of a file while what begins with it is mapped: a huge page
- * may take its place, and the places in front of it. Each pin is given back. What
- * is mapped is not compared with the file: a hole takes all of a huge page that has
- * not been written to.
+ * may take its place, and the places in front of it. What is mapped is what the file
+ * has there, or what it had: a hole takes all of a huge page that has not been
+ * written to. Each pin is given back.
  */
 TEST_F_TIMEOUT(punched, map_file, 240)
 {
-	__u32 ioas_id, stdev_id, dev_id, hwpt_id;
-	size_t length = 64 * PAGE_SIZE;
+	__u32 ioas_id, stdev_id, dev_id, hwpt_id, access;
 	struct puncher puncher = {};
-	unsigned int mapped = 0, i;
+	size_t length = self->length;
+	unsigned int mapped = 0, written = 0, i;
 	int fd, memfd, rc;
 
 	rc = shmem_huge("always");
@@ -1018,6 +1050,7 @@ TEST_F_TIMEOUT(punched, map_file, 240)
 	ASSERT_EQ(0, _test_ioctl_ioas_alloc(fd, &ioas_id));
 	ASSERT_EQ(0, device_add(fd, ioas_id, &stdev_id, &dev_id));
 	ASSERT_EQ(0, parent_alloc(fd, dev_id, ioas_id, &hwpt_id));
+	ASSERT_EQ(0, _test_cmd_create_access(fd, ioas_id, &access, 0));
 	puncher.memfd = file_new(0, HUGE_SIZE);
 	ASSERT_NE(-1, puncher.memfd);
 	ASSERT_EQ(0, pthread_create(&puncher.thread, NULL, puncher_main,
@@ -1026,11 +1059,23 @@ TEST_F_TIMEOUT(punched, map_file, 240)
 		memfd = file_new(0, HUGE_SIZE);
 		ASSERT_NE(-1, memfd);
 		ASSERT_EQ(puncher.memfd, dup2(memfd, puncher.memfd));
-		ASSERT_EQ(0, one_small_page(memfd));
+		ASSERT_EQ(0, small_pages(self, memfd, i % 4 == 3));
 		rc = map_at(fd, ioas_id, memfd, SMALL_INDEX * PAGE_SIZE,
 			    length);
 		if (!rc) {
 			mapped++;
+			ASSERT_EQ(0, access_rw(fd, access, IOVA, self->data,
+					       length, 0));
+			ASSERT_TRUE(in_place(self));
+			/* Where the file has the pages, they change with it */
+			ASSERT_EQ(length, pwrite(memfd, self->content, length,
+						 SMALL_INDEX * PAGE_SIZE));
+			ASSERT_EQ(0, access_rw(fd, access, IOVA, self->data,
+					       length, 0));
+			ASSERT_TRUE(in_place(self));
+			written += i % 4 != 3 &&
+				   !all_zero(self->data + PAGE_SIZE,
+					     length - PAGE_SIZE);
 			ASSERT_EQ(0, unmap(fd, ioas_id, IOVA, length));
 		} else {
 			ASSERT_EQ(EFAULT, rc);
@@ -1043,8 +1088,10 @@ TEST_F_TIMEOUT(punched, map_file, 240)
 	pthread_join(puncher.thread, NULL);
 	ASSERT_EQ(0, puncher.error);
 	ASSERT_LT(0, mapped);
+	ASSERT_LT(0, written);
 	ASSERT_EQ(0, shmem_huge("never"));
 	close(puncher.memfd);
+	close(access);
 	close(fd);
 }
 

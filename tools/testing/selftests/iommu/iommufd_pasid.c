@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "iommufd_mock.h"
+#include "nested_asleep.h"
 #include "nested_racer.h"
 
 #define NO_ID		~0U
@@ -658,21 +659,6 @@ static void *actor_take_away(void *arg)
 	return NULL;
 }
 
-static char thread_state(pid_t tid)
-{
-	char path[64], state = '?';
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	file = fopen(path, "r");
-	if (!file)
-		return state;
-	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = '?';
-	fclose(file);
-	return state;
-}
-
 /* Start it, until it sleeps in the kernel or has done what it should */
 static int actor_start(struct actor *actor, void *(*main)(void *arg))
 {
@@ -696,112 +682,6 @@ static int pasid_hold(int fd, __u32 stdev_id, bool hold)
 	return pasid_op(fd, IOMMU_TEST_OP_PASID_HOLD, stdev_id, &cmd);
 }
 
-/*
- * A fault whose HWPT was looked up comes late to its queue, since the device is
- * busy with a response. Meanwhile the HWPT is taken away from the PASID.
- */
-TEST_F(pasid, report_in_flight)
-{
-	struct actor respond = { .fd = self->fd }, report, take;
-	__u32 stdev_id = self->stdev_id[0];
-	__u32 fault_id, fault_fd, hwpt_id;
-	struct iommu_hwpt_pgfault fault;
-	int how;
-
-	if (!variant->fault)
-		return;
-	/* A queue of its own, so that the queue of the other is not busy */
-	test_ioctl_fault_alloc(&fault_id, &fault_fd);
-	ASSERT_EQ(0, variant_alloc(self->fd, self->dev_id[0], true,
-				   self->parent_id, true, fault_id, &hwpt_id));
-	ASSERT_EQ(0, pasid_attach(self->fd, stdev_id, PASID + 1, hwpt_id));
-
-	for (how = 0; how < 2; how++) {
-		ASSERT_EQ(0, pasid_attach(self->fd, stdev_id, PASID,
-					  self->hwpt_id[0]));
-		ASSERT_EQ(0, fault_trigger(self->fd, self->dev_id[0],
-					   PASID + 1));
-		ASSERT_EQ(sizeof(fault), read(fault_fd, &fault, sizeof(fault)));
-
-		ASSERT_EQ(0, pasid_hold(self->fd, stdev_id, true));
-		respond = (struct actor){ .fault_fd = fault_fd,
-					  .cookie = fault.cookie };
-		report = (struct actor){ .fd = self->fd,
-					 .dev_id = self->dev_id[0] };
-		take = (struct actor){ .fd = self->fd, .how = how,
-				       .stdev_id = stdev_id,
-				       .hwpt_id = self->hwpt_id[1] };
-		ASSERT_EQ(0, actor_start(&respond, actor_respond));
-		ASSERT_EQ(0, actor_start(&report, actor_report));
-		ASSERT_EQ(0, actor_start(&take, actor_take_away));
-		ASSERT_EQ(0, pasid_hold(self->fd, stdev_id, false));
-
-		pthread_join(respond.thread, NULL);
-		pthread_join(report.thread, NULL);
-		pthread_join(take.thread, NULL);
-		ASSERT_EQ(0, respond.rc);
-		ASSERT_EQ(0, report.rc);
-		ASSERT_EQ(0, take.rc);
-		/* It was answered, or nobody was there to take it */
-		ASSERT_FALSE(fault_pending(self->fault_fd));
-	}
-	close(fault_fd);
-}
-
-/*
- * Two devices of one group: each one's faults are reported by its own name, for
- * as long as it is attached, whichever of them has attached the HWPT
- */
-TEST_F(pasid, group_faults)
-{
-	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
-	__u32 stdev_id[2], dev_id[2], hwpt_id;
-	struct iommu_hwpt_pgfault fault;
-	int first, i, j;
-
-	if (!variant->fault)
-		return;
-	for (first = 0; first < 2; first++) {
-		for (i = 0; i < 2; i++)
-			ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id,
-						      flags, &stdev_id[i],
-						      &dev_id[i]));
-		ASSERT_EQ(0, nested_alloc(self->fd, dev_id[0], self->parent_id,
-					  IOMMU_HWPT_FAULT_ID_VALID,
-					  self->fault_id, &hwpt_id));
-		ASSERT_EQ(0, replace(self->fd, stdev_id[first], hwpt_id));
-		/* The group has moved, so this is nothing new */
-		ASSERT_EQ(0, replace(self->fd, stdev_id[!first], hwpt_id));
-
-		for (i = 0; i < 2; i++) {
-			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[i], 0));
-			ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault,
-						      sizeof(fault)));
-			ASSERT_EQ(dev_id[i], fault.dev_id);
-			ASSERT_EQ(0, fault_respond(self->fault_fd,
-						   fault.cookie));
-		}
-		/* What the one that goes has reported goes with it */
-		for (i = 0; i < 2; i++)
-			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[i], 0));
-		ASSERT_EQ(0, destroy(self->fd, stdev_id[first]));
-		ASSERT_EQ(sizeof(fault),
-			  read(self->fault_fd, &fault, sizeof(fault)));
-		ASSERT_EQ(dev_id[!first], fault.dev_id);
-		ASSERT_FALSE(fault_pending(self->fault_fd));
-		/* The one that stays goes on */
-		for (j = 0; j < 2; j++)
-			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[!first], 0));
-		ASSERT_EQ(sizeof(fault),
-			  read(self->fault_fd, &fault, sizeof(fault)));
-		ASSERT_EQ(dev_id[!first], fault.dev_id);
-		ASSERT_EQ(0, destroy(self->fd, stdev_id[!first]));
-		ASSERT_FALSE(fault_pending(self->fault_fd));
-		ASSERT_EQ(EINVAL, fault_respond(self->fault_fd, fault.cookie));
-		ASSERT_EQ(0, destroy(self->fd, hwpt_id));
-	}
-}
-
 /* A device that is not attached replaces nothing, though its group is attached */
 TEST_F(pasid, group_replace)
 {
@@ -818,6 +698,45 @@ TEST_F(pasid, group_replace)
 	/* Nothing holds the HWPT, and the other device can still have it */
 	ASSERT_EQ(0, replace(self->fd, stdev_id[0], self->rid_id));
 	ASSERT_EQ(EINVAL, replace(self->fd, stdev_id[1], self->rid_id));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, destroy(self->fd, stdev_id[i]));
+}
+
+/*
+ * A PASID is that of all devices of a group. One that leaves has it no more, or the
+ * mock device warns when it is freed; the others keep it.
+ */
+TEST_F(pasid, group_leave)
+{
+	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
+	__u32 stdev_id[2], dev_id[2];
+	int i, round;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id, flags,
+					      &stdev_id[i], &dev_id[i]));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, replace(self->fd, stdev_id[i], self->rid_id));
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, pasid_attach(self->fd, stdev_id[0],
+						  PASID + i, self->hwpt_id[i]));
+		for (i = 0; i < 4; i++)
+			ASSERT_TRUE(pasid_uses(self->fd, stdev_id[i / 2],
+					       PASID + i % 2,
+					       self->hwpt_id[i % 2]));
+		ASSERT_EQ(0, destroy(self->fd, stdev_id[1]));
+		for (i = 0; i < 2; i++)
+			ASSERT_TRUE(pasid_uses(self->fd, stdev_id[0], PASID + i,
+					       self->hwpt_id[i]));
+		ASSERT_EQ(0, pasid_attach(self->fd, stdev_id[0], PASID,
+					  self->hwpt_id[1]));
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, pasid_detach(self->fd, stdev_id[0],
+						  PASID + i));
+		ASSERT_EQ(0, device_add_flags(self->fd, self->rid_id, flags,
+					      &stdev_id[1], &dev_id[1]));
+	}
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, destroy(self->fd, stdev_id[i]));
 }
@@ -906,6 +825,149 @@ TEST_F_TIMEOUT(pasid, race, 120)
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, destroy(self->fd, self->hwpt_id[i]));
 	ASSERT_EQ(0, replace(self->fd, self->stdev_id[0], race.plain_id));
+}
+
+/* HWPTs of PASIDs that report faults */
+FIXTURE(pasid_fault)
+{
+	int fd;
+	__u32 ioas_id;
+	__u32 stdev_id;
+	__u32 dev_id;
+	__u32 parent_id;
+	__u32 fault_id;
+	__u32 fault_fd;
+	__u32 hwpt_id[2];
+};
+
+FIXTURE_SETUP(pasid_fault)
+{
+	__u32 rid_id;
+	int i;
+
+	self->fd = open("/dev/iommu", O_RDWR);
+	ASSERT_NE(-1, self->fd);
+	test_ioctl_ioas_alloc(&self->ioas_id);
+	test_ioctl_fault_alloc(&self->fault_id, &self->fault_fd);
+	ASSERT_EQ(0, device_add(self->fd, self->ioas_id, &self->stdev_id,
+				&self->dev_id));
+	ASSERT_EQ(0, paging_alloc(self->fd, self->dev_id, self->ioas_id,
+				  IOMMU_HWPT_ALLOC_PASID, &rid_id));
+	ASSERT_EQ(0, parent_alloc(self->fd, self->dev_id, self->ioas_id,
+				  &self->parent_id));
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id, rid_id));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, variant_alloc(self->fd, self->dev_id, true,
+					   self->parent_id, true,
+					   self->fault_id, &self->hwpt_id[i]));
+}
+
+FIXTURE_TEARDOWN(pasid_fault)
+{
+	close(self->fault_fd);
+	teardown_iommufd(self->fd, _metadata);
+}
+
+/*
+ * A fault whose HWPT was looked up comes late to its queue, since the device is
+ * busy with a response. Meanwhile the HWPT is taken away from the PASID.
+ */
+TEST_F(pasid_fault, report_in_flight)
+{
+	struct actor respond = { .fd = self->fd }, report, take;
+	__u32 stdev_id = self->stdev_id;
+	__u32 fault_id, fault_fd, hwpt_id;
+	struct iommu_hwpt_pgfault fault;
+	int how;
+
+	/* A queue of its own, so that the queue of the other is not busy */
+	test_ioctl_fault_alloc(&fault_id, &fault_fd);
+	ASSERT_EQ(0, variant_alloc(self->fd, self->dev_id, true,
+				   self->parent_id, true, fault_id, &hwpt_id));
+	ASSERT_EQ(0, pasid_attach(self->fd, stdev_id, PASID + 1, hwpt_id));
+
+	for (how = 0; how < 2; how++) {
+		ASSERT_EQ(0, pasid_attach(self->fd, stdev_id, PASID,
+					  self->hwpt_id[0]));
+		ASSERT_EQ(0, fault_trigger(self->fd, self->dev_id,
+					   PASID + 1));
+		ASSERT_EQ(sizeof(fault), read(fault_fd, &fault, sizeof(fault)));
+
+		ASSERT_EQ(0, pasid_hold(self->fd, stdev_id, true));
+		respond = (struct actor){ .fault_fd = fault_fd,
+					  .cookie = fault.cookie };
+		report = (struct actor){ .fd = self->fd,
+					 .dev_id = self->dev_id };
+		take = (struct actor){ .fd = self->fd, .how = how,
+				       .stdev_id = stdev_id,
+				       .hwpt_id = self->hwpt_id[1] };
+		ASSERT_EQ(0, actor_start(&respond, actor_respond));
+		ASSERT_EQ(0, actor_start(&report, actor_report));
+		ASSERT_EQ(0, actor_start(&take, actor_take_away));
+		ASSERT_EQ(0, pasid_hold(self->fd, stdev_id, false));
+
+		pthread_join(respond.thread, NULL);
+		pthread_join(report.thread, NULL);
+		pthread_join(take.thread, NULL);
+		ASSERT_EQ(0, respond.rc);
+		ASSERT_EQ(0, report.rc);
+		ASSERT_EQ(0, take.rc);
+		/* It was answered, or nobody was there to take it */
+		ASSERT_FALSE(fault_pending(self->fault_fd));
+	}
+	close(fault_fd);
+}
+
+/*
+ * Two devices of one group: each one's faults are reported by its own name, for
+ * as long as it is attached, whichever of them has attached the HWPT
+ */
+TEST_F(pasid_fault, group_faults)
+{
+	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
+	__u32 stdev_id[2], dev_id[2], hwpt_id;
+	struct iommu_hwpt_pgfault fault;
+	int first, i, j;
+
+	for (first = 0; first < 2; first++) {
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id,
+						      flags, &stdev_id[i],
+						      &dev_id[i]));
+		ASSERT_EQ(0, nested_alloc(self->fd, dev_id[0], self->parent_id,
+					  IOMMU_HWPT_FAULT_ID_VALID,
+					  self->fault_id, &hwpt_id));
+		ASSERT_EQ(0, replace(self->fd, stdev_id[first], hwpt_id));
+		/* The group has moved, so this is nothing new */
+		ASSERT_EQ(0, replace(self->fd, stdev_id[!first], hwpt_id));
+
+		for (i = 0; i < 2; i++) {
+			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[i], 0));
+			ASSERT_EQ(sizeof(fault), read(self->fault_fd, &fault,
+						      sizeof(fault)));
+			ASSERT_EQ(dev_id[i], fault.dev_id);
+			ASSERT_EQ(0, fault_respond(self->fault_fd,
+						   fault.cookie));
+		}
+		/* What the one that goes has reported goes with it */
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[i], 0));
+		ASSERT_EQ(0, destroy(self->fd, stdev_id[first]));
+		ASSERT_EQ(sizeof(fault),
+			  read(self->fault_fd, &fault, sizeof(fault)));
+		ASSERT_EQ(dev_id[!first], fault.dev_id);
+		ASSERT_FALSE(fault_pending(self->fault_fd));
+		/* The one that stays goes on */
+		for (j = 0; j < 2; j++)
+			ASSERT_EQ(0, fault_trigger(self->fd, dev_id[!first], 0));
+		ASSERT_EQ(sizeof(fault),
+			  read(self->fault_fd, &fault, sizeof(fault)));
+		ASSERT_EQ(dev_id[!first], fault.dev_id);
+		ASSERT_EQ(0, destroy(self->fd, stdev_id[!first]));
+		ASSERT_FALSE(fault_pending(self->fault_fd));
+		ASSERT_EQ(EINVAL, fault_respond(self->fault_fd, fault.cookie));
+		ASSERT_EQ(0, destroy(self->fd, hwpt_id));
+	}
 }
 
 FIXTURE(pasid_alloc)

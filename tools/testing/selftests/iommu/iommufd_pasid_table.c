@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "iommufd_mock.h"
+#include "nested_asleep.h"
 #include "nested_racer.h"
 
 #define NO_TABLE 0
@@ -1274,6 +1275,7 @@ struct slow_call {
 	int fd;
 	__u32 dev_id, stdev_id;
 	void *page;
+	pid_t tid;
 	int rc;
 };
 
@@ -1295,6 +1297,7 @@ static void *slow_destroy(void *arg)
 {
 	struct slow_call *slow = arg;
 
+	WRITE_SHARED(slow->tid, (pid_t)syscall(SYS_gettid));
 	slow->rc = destroy(slow->fd, slow->stdev_id);
 	return NULL;
 }
@@ -1318,6 +1321,7 @@ TEST_F(pasid_table, destroy_waits)
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, user.page);
 	destroyer = user;
+	destroyer.tid = 0;
 	uffd = syscall(SYS_userfaultfd, 0);
 	ASSERT_NE(-1, uffd);
 	ASSERT_EQ(0, ioctl(uffd, UFFDIO_API, &api));
@@ -1330,7 +1334,7 @@ TEST_F(pasid_table, destroy_waits)
 	ASSERT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
 	ASSERT_EQ(0, pthread_create(&destroyer_thread, NULL, slow_destroy,
 				    &destroyer));
-	usleep(200000);
+	ASSERT_TRUE(falls_asleep(&destroyer.tid, 'D'));
 	ASSERT_EQ(0, clock_gettime(CLOCK_MONOTONIC, &start));
 	zero.range = range.range;
 	ASSERT_EQ(0, ioctl(uffd, UFFDIO_ZEROPAGE, &zero));

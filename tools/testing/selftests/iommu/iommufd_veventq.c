@@ -9,9 +9,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "iommufd_viommu.h"
+#include "nested_asleep.h"
 
 #define VIRT_ID 5
 #define DEPTH 4
@@ -450,7 +452,8 @@ TEST_F(event_queue, not_a_stream)
 struct reader {
 	pthread_t thread;
 	int file;
-	bool begun, done;
+	pid_t tid;
+	bool done;
 	int rc;
 };
 
@@ -459,7 +462,7 @@ static void *reader_poll(void *arg)
 	struct reader *reader = arg;
 	struct pollfd pollfd = { .fd = reader->file, .events = POLLIN };
 
-	__atomic_store_n(&reader->begun, true, __ATOMIC_RELEASE);
+	WRITE_SHARED(reader->tid, (pid_t)syscall(SYS_gettid));
 	reader->rc = poll(&pollfd, 1, 20000);
 	__atomic_store_n(&reader->done, true, __ATOMIC_RELEASE);
 	return NULL;
@@ -472,10 +475,8 @@ static bool reader_waits(struct reader *reader, int file)
 	reader->file = file;
 	if (pthread_create(&reader->thread, NULL, reader_poll, reader))
 		return false;
-	while (!__atomic_load_n(&reader->begun, __ATOMIC_ACQUIRE))
-		usleep(1000);
-	usleep(100000);
-	return !__atomic_load_n(&reader->done, __ATOMIC_ACQUIRE);
+	return falls_asleep(&reader->tid, 'S') &&
+	       !__atomic_load_n(&reader->done, __ATOMIC_ACQUIRE);
 }
 
 /* read() never waits, whatever the descriptor's mode; poll() does */

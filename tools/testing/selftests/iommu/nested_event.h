@@ -27,9 +27,8 @@
 #define EVT_CLASS_TTD		1
 #define EVT_CLASS_IN		2
 
-/* Long enough for the driver's thread, and to trust that there is nothing */
+/* Long enough for the driver's thread */
 #define EVENT_LATE_MS		20000
-#define EVENT_NEVER_MS		60
 
 struct event {
 	struct iommufd_vevent_header header;

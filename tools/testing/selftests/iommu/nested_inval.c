@@ -416,7 +416,7 @@ TEST_F(edu, bad_descriptor)
 	}
 	EXPECT_LT(0, i);
 	EXPECT_EQ(0, faults(env->dev, false));
-	EXPECT_EQ(0, log_events(log));
+	EXPECT_EQ(0, log_events(env->dev, log));
 	close(log);
 }
 

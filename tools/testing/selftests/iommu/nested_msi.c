@@ -388,7 +388,7 @@ TEST_F(vms, one_page)
 	for (; iova < end; iova += 4096)
 		ASSERT_EQ(0, edu_write(&env->edu, iova + 0x800));
 	EXPECT_LT(0, faults(env->dev, true));
-	usleep(50000);
+	ASSERT_TRUE(faults_settle(env->dev));
 	for (iova = elsewhere.iova; iova < end; iova += 4096)
 		mapped += !faults_now(env->dev, iova, iova + 4095);
 	EXPECT_EQ(1, mapped);

@@ -219,7 +219,7 @@ static inline int bell_window(const struct vm *vm, const struct vfio_dev *dev,
 static inline const char *bell_check(struct env *env, struct msi *msi,
 				     const struct doorbell *bell)
 {
-	unsigned int count;
+	__u64 last = bell->iova + bell->length - 1;
 
 	if (faults_start())
 		return "faults are not traced";
@@ -234,11 +234,10 @@ static inline const char *bell_check(struct env *env, struct msi *msi,
 		return "not invalidated";
 	if (!msi_is_lost(msi))
 		return "not mapped: an MSI arrives";
-	count = faults_at(msi->dev, bell->iova,
-			  bell->iova + bell->length - 1, true);
-	if (!count)
+	if (!faults_at(msi->dev, bell->iova, last, true))
 		return "not mapped: no fault at the doorbell";
-	if (count != faults(msi->dev, true))
+	if (faults_at(msi->dev, bell->iova, last, false) !=
+	    faults(msi->dev, false))
 		return "not mapped: a fault that is not at the doorbell";
 
 	bell_map(&env->table, bell);

@@ -138,6 +138,33 @@ static inline int nvme_wait_ready(struct nvme *nvme, bool ready)
 	return 0;
 }
 
+/* Let the disk run, with its admin queue at @sq and @cq */
+static inline int nvme_enable(struct nvme *nvme, __u64 sq, __u64 cq)
+{
+	vfio_write32(&nvme->dev, NVME_AQA,
+		     (NVME_ENTRIES - 1) | (NVME_ENTRIES - 1) << 16);
+	vfio_write64(&nvme->dev, NVME_ASQ, sq);
+	vfio_write64(&nvme->dev, NVME_ACQ, cq);
+	vfio_write32(&nvme->dev, NVME_CC, NVME_CC_ENABLE);
+	return nvme_wait_ready(nvme, true);
+}
+
+/*
+ * Have a disk read a command from @iova, whether there is memory or not. If there is
+ * none, it is of no use until it is told to start over.
+ */
+static inline int nvme_fetch(struct nvme *nvme, __u64 iova)
+{
+	int rc;
+
+	vfio_write32(&nvme->dev, NVME_CC, 0);
+	rc = nvme_wait_ready(nvme, false);
+	rc = rc ?: nvme_enable(nvme, iova, iova);
+	if (!rc)
+		nvme_doorbell(nvme, 0, false, 1);
+	return rc;
+}
+
 static inline int nvme_create(struct nvme *nvme, int queue, bool interrupts)
 {
 	struct nvme_command cmd = {};
@@ -178,12 +205,7 @@ static inline int nvme_reset(struct nvme *nvme, bool interrupts)
 		q->phase = 0;
 		memset(vm_ptr(nvme->vm, q->cq), 0, 4096);
 	}
-	vfio_write32(&nvme->dev, NVME_AQA,
-		     (NVME_ENTRIES - 1) | (NVME_ENTRIES - 1) << 16);
-	vfio_write64(&nvme->dev, NVME_ASQ, nvme->queues[0].sq);
-	vfio_write64(&nvme->dev, NVME_ACQ, nvme->queues[0].cq);
-	vfio_write32(&nvme->dev, NVME_CC, NVME_CC_ENABLE);
-	rc = nvme_wait_ready(nvme, true);
+	rc = nvme_enable(nvme, nvme->queues[0].sq, nvme->queues[0].cq);
 	for (i = 1; i < NVME_QUEUES && !rc; i++)
 		rc = nvme_create(nvme, i, interrupts);
 	return rc;

@@ -267,7 +267,7 @@ TEST_F_TIMEOUT(edu, abort, 90)
 	EXPECT_LE(MIN_DMAS, i);
 	EXPECT_LE(MIN_CHANGES, t->changes);
 	EXPECT_EQ(0, faults(t->env.dev, false));
-	EXPECT_EQ(0, log_events(log));
+	EXPECT_EQ(0, log_events(t->env.dev, log));
 	close(log);
 	ASSERT_EQ(0, vfio_attach(t->env.dev, t->env.hwpt));
 	EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));

@@ -141,7 +141,7 @@ TEST_F(hostile, every_opcode)
 		EXPECT_EQ(-EIO, send_one(env, cmd_make(opcode | ~0xffULL, ~0)));
 	}
 	check_queue(_metadata, env, &self->other);
-	EXPECT_EQ(0, log_events(log));
+	EXPECT_EQ(0, log_events(env->dev, log));
 	close(log);
 }
 

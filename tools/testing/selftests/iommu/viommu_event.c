@@ -6,7 +6,9 @@
 #define NESTED_VIOMMU
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
+#include "nested_asleep.h"
 #include "nested_env.h"
 #include "nested_event.h"
 
@@ -352,7 +354,7 @@ TEST_F_TIMEOUT(event, storm, 60)
 	EXPECT_EQ(last.header.sequence + 1, event.header.sequence);
 	EXPECT_EQ(0, event.header.flags);
 	/* The host's log has nothing of it */
-	EXPECT_EQ(0, log_events(log));
+	EXPECT_EQ(0, log_events(env->dev, log));
 	close(log);
 }
 
@@ -373,6 +375,7 @@ TEST_F(event, nothing_to_read)
 
 struct reader {
 	int fd;
+	pid_t tid;
 	ssize_t len;
 	struct event event;
 	bool ended;
@@ -383,6 +386,7 @@ static void *read_one(void *arg)
 	struct reader *reader = arg;
 	struct pollfd pollfd = { .fd = reader->fd, .events = POLLIN };
 
+	WRITE_SHARED(reader->tid, (pid_t)syscall(SYS_gettid));
 	poll(&pollfd, 1, -1);
 	reader->len = read(reader->fd, &reader->event, sizeof(reader->event));
 	__atomic_store_n(&reader->ended, true, __ATOMIC_SEQ_CST);
@@ -397,7 +401,7 @@ TEST_F(event, poll_waits)
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_one, &reader));
-	usleep(EVENT_NEVER_MS * 1000);
+	EXPECT_TRUE(falls_asleep(&reader.tid, 'S'));
 	EXPECT_FALSE(__atomic_load_n(&reader.ended, __ATOMIC_SEQ_CST));
 	EXPECT_EQ(NOWHERE, probe_dma(&env->probe, GIOVA + 4096));
 	ASSERT_EQ(0, pthread_join(thread, NULL));

@@ -12,6 +12,7 @@
 
 #include <linux/userfaultfd.h>
 
+#include "nested_asleep.h"
 #include "nested_racer.h"
 #include "vtd_env.h"
 
@@ -66,36 +67,6 @@ static bool caller_ends(struct caller *caller)
 	for (ms = 0; ms < PATIENCE_MS && !READ_SHARED(caller->done); ms++)
 		usleep(1000);
 	return READ_SHARED(caller->done);
-}
-
-/* Whether a thread sleeps in the kernel so that no ordinary signal wakes it */
-static bool sleeps(pid_t tid)
-{
-	char path[64], line[256] = "";
-	char *state;
-	FILE *stat;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-	stat = fopen(path, "r");
-	if (!stat)
-		return false;
-	if (!fgets(line, sizeof(line), stat))
-		line[0] = '\0';
-	fclose(stat);
-	state = strrchr(line, ')');
-	return state && state[1] == ' ' && state[2] == 'D';
-}
-
-/* Several times in a row: a lock that is held for a moment is no matter */
-static bool falls_asleep(const pid_t *tid)
-{
-	int ms, asleep = 0;
-
-	for (ms = 0; ms < PATIENCE_MS && asleep < 50; ms++) {
-		usleep(1000);
-		asleep = READ_SHARED(*tid) && sleeps(*tid) ? asleep + 1 : 0;
-	}
-	return asleep >= 50;
 }
 
 /* Holds the lock of the mappings while it writes to the page */
@@ -171,7 +142,7 @@ static int busy_start(struct __test_metadata *_metadata,
 		return -EPROTO;
 	if (caller_start(&self->writer, &self->v, map_more))
 		return -EPROTO;
-	return falls_asleep(&self->writer.tid) ? 0 : -ETIME;
+	return falls_asleep(&self->writer.tid, 'D') ? 0 : -ETIME;
 }
 
 static int busy_end(struct _test_data_busy *self)
@@ -228,7 +199,7 @@ TEST_F_TIMEOUT(busy, attach, 120)
 
 	ASSERT_EQ(0, busy_start(_metadata, self));
 	ASSERT_EQ(0, caller_start(&attacher, v, attach));
-	EXPECT_TRUE(falls_asleep(&attacher.tid));
+	EXPECT_TRUE(falls_asleep(&attacher.tid, 'D'));
 	ASSERT_EQ(0, caller_start(&resetter, v, reset_device));
 	EXPECT_TRUE(caller_ends(&resetter));
 	EXPECT_FALSE(READ_SHARED(attacher.done));
@@ -253,7 +224,7 @@ TEST_F_TIMEOUT(busy, killed, 120)
 	ASSERT_LE(0, child);
 	if (!child)
 		_exit(!!vfio_attach(env->dev, env->hwpt));
-	EXPECT_TRUE(falls_asleep(&child));
+	EXPECT_TRUE(falls_asleep(&child, 'D'));
 	kill(child, SIGKILL);
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_EQ(SIGKILL, status);
@@ -280,7 +251,7 @@ TEST_F_TIMEOUT(busy, invalidate, 120)
 	pasid_table_set_pasid(&env->pasids, PASID, &env->table);
 	ASSERT_EQ(0, busy_start(_metadata, self));
 	ASSERT_EQ(0, caller_start(&invalidator, v, invalidate));
-	EXPECT_TRUE(falls_asleep(&invalidator.tid));
+	EXPECT_TRUE(falls_asleep(&invalidator.tid, 'D'));
 	ASSERT_EQ(0, caller_start(&resetter, v, reset_device));
 	EXPECT_TRUE(caller_ends(&resetter));
 	EXPECT_FALSE(READ_SHARED(invalidator.done));

@@ -27,6 +27,8 @@
 #define LOST_KIB	2048
 #define LOST_SLAB_KIB	512
 #define MAX_DEATH_SECS	10
+/* How long a scan may take to come to what it refuses */
+#define PATIENCE_MS	20000
 
 FIXTURE(hostile)
 {
@@ -333,6 +335,19 @@ static void scan(struct env *env)
 	_exit(num == MANY ? 2 : 3);
 }
 
+/* Whether the scan gets to an entry for which there is no room: each time it says so */
+static bool scan_begins(const struct vfio_dev *dev)
+{
+	int ms;
+
+	for (ms = 0; ms < PATIENCE_MS; ms++) {
+		if (traced("nested_entry_refused:", dev->name))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 TEST_F_TIMEOUT(hostile, killed, 120)
 {
 	struct vtd *v = &self->v;
@@ -344,11 +359,14 @@ TEST_F_TIMEOUT(hostile, killed, 120)
 	ASSERT_EQ(0, evil_table(v, self->page, self->table, ONE_TABLE, MAX_BITS,
 				&env->hwpt));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	ASSERT_EQ(0, faults_start());
+	ASSERT_EQ(0, faults_write(TRACE_REFUSED, "1", 0));
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child)
 		scan(env);
-	sleep(2);
+	EXPECT_TRUE(scan_begins(env->dev));
+	EXPECT_EQ(0, faults_write(TRACE_REFUSED, "0", 0));
 	EXPECT_EQ(0, waitpid(child, &status, WNOHANG));
 	start = time(NULL);
 	kill(child, SIGKILL);

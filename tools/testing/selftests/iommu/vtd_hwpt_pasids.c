@@ -14,6 +14,8 @@
 /* As many PASIDs of a device are attached at a time */
 #define MOST		512
 
+#define TRACE_QUEUE	TRACING "events/intel_iommu/qi_submit/enable"
+
 FIXTURE(hwpt_pasids)
 {
 	struct edu edu;
@@ -315,6 +317,55 @@ TEST_F_TIMEOUT(hwpt_pasids, most, 240)
 	EXPECT_EQ(AT_B, dma(&other_probe, PASID, other_probe.b));
 	vfio_close(&self->peer.dev);
 	vm_exit(&other);
+}
+
+/* The number of descriptors that the IOMMU's queue got since faults_start() */
+static unsigned int descriptors(void)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	unsigned int count = 0;
+	char line[256];
+
+	while (trace && fgets(line, sizeof(line), trace))
+		count += !!strstr(line, "qi_submit:");
+	if (trace)
+		fclose(trace);
+	return count;
+}
+
+/*
+ * As many PASIDs as there can be share one HWPT: what is unmapped is gone for each
+ * of them, and takes as many descriptors as there are PASIDs and kinds of caches
+ */
+TEST_F_TIMEOUT(hwpt_pasids, one_hwpt, 240)
+{
+	struct vfio_dev *dev = &self->edu.dev;
+	struct probe *probe = &self->probe;
+	unsigned int count;
+	__u32 pasid;
+
+	for (pasid = 1; pasid <= MOST; pasid++)
+		ASSERT_EQ(0, attach_pasid(dev, pasid, self->paging));
+	EXPECT_EQ(-ENOSPC, attach_pasid(dev, pasid, self->paging));
+	for (pasid = 1; pasid <= MOST; pasid++)
+		ASSERT_EQ(AT_A, dma(probe, pasid, probe->a));
+
+	ASSERT_EQ(0, faults_start());
+	ASSERT_EQ(0, faults_write(TRACE_QUEUE, "1", 0));
+	EXPECT_EQ(0, probe_unmap_a(probe));
+	ASSERT_EQ(0, faults_write(TRACE_QUEUE, "0", 0));
+	count = descriptors();
+	TH_LOG("%u descriptors", count);
+	/* An IOTLB and a device TLB, and a wait for each 16 or so */
+	EXPECT_LE(MOST, count);
+	EXPECT_GE(3 * MOST, count);
+	for (pasid = 1; pasid <= MOST; pasid++)
+		ASSERT_EQ(NOWHERE, dma(probe, pasid, probe->a)) {
+			TH_LOG("PASID %u", pasid);
+		}
+	ASSERT_EQ(0, probe_map_a(probe));
+	EXPECT_EQ(AT_A, dma(probe, MOST, probe->a));
+	EXPECT_EQ(AT_A, dma(probe, 1, probe->a));
 }
 
 TEST_HARNESS_MAIN

@@ -16,6 +16,8 @@
 
 #define PASID		5
 #define TRIES		20
+/* In the log where the kernel waited for a device in vain */
+#define TIME_OUT	"Invalidation Time-out Error"
 #define BLAME_TRIES	100
 
 FIXTURE(lost)
@@ -150,6 +152,38 @@ TEST_F(lost, guest)
 		ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
 		ASSERT_EQ(0, reset(self));
 	}
+}
+
+/* A guest that invalidates all that the device may have cached, all the time */
+static int guest_invalidates(void *data, unsigned int i)
+{
+	struct _test_data_lost *self = data;
+
+	return env_invalidate(&self->v.env, inv_domain(INV_IOTLB | INV_DEV_TLB));
+}
+
+/* The device is reset meanwhile: it is not asked then, so nothing times out */
+TEST_F_TIMEOUT(lost, reset_meanwhile, 120)
+{
+	struct env *env = &self->v.env;
+	struct racer racers[] = {
+		{ guest_invalidates, "a guest that invalidates" },
+	};
+	int i, log = log_open();
+	bool stop = false;
+
+	ASSERT_LE(0, log);
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	ASSERT_EQ(0, reset(self));
+	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), self, &stop));
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+		EXPECT_EQ(0, reset(self));
+	}
+	EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
+	EXPECT_EQ(AT_A, vtd_dma(&self->v, PASID, GIOVA));
+	EXPECT_EQ(0, log_count(log, TIME_OUT));
+	close(log);
 }
 
 /* It stays lost whatever is attached to it, until it is reset */

@@ -404,7 +404,7 @@ TEST_F(pasids, states)
 	EXPECT_EQ(NOWHERE, vtd_dma(v, variant->rid, GIOVA));
 	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->b));
 	EXPECT_EQ(0, faults(env->dev, false));
-	EXPECT_EQ(0, log_events(log));
+	EXPECT_EQ(0, log_events(env->dev, log));
 
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
 	EXPECT_EQ(AT_B, vtd_dma(v, SECOND, GIOVA));

@@ -253,7 +253,7 @@ TEST_F(refused, no_faults_please)
 	ASSERT_LE(0, log);
 	EXPECT_TRUE(vtd_blocked(v, PASID, GIOVA));
 	EXPECT_TRUE(vtd_blocked(v, OTHER, GIOVA + PLACE_SIZE));
-	EXPECT_EQ(0, log_events(log));
+	EXPECT_EQ(0, log_events(env->dev, log));
 	close(log);
 }
 
