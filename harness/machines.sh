@@ -100,8 +100,11 @@ machine() {
 		vtd ,device-iotlb=on ,ats=on,dma-ms=0 ;;
 	vtd-restless)	# ... that are reset and sleep; what they do not answer times out
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on,dma-ms=0 ;;
-	vtd-late)	# invalidations take a while
-		vtd ,device-iotlb=on,x-late-us=100 ,ats=on ;;
+	vtd-late)	# invalidations take a while, and nobody forces snooping
+		vtd ,device-iotlb=on,x-late-us=100,x-ecap-off=0x80 ,ats=on ;;
+	vtd-legacy)	# no PASID tables: one page table for each device
+		vtd ,x-nested=off,x-flts=off,x-scalable-mode=off,device-iotlb=on,x-ats-timeout-ms=50 \
+			,ats=on,flr=on,pm=on,dma-ms=0 ;;
 	vtd-away)	# devices that are reset, sleep and leave, the second behind a port;
 			# an invalidation that they do not answer times out
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on

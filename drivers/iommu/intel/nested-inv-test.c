@@ -653,6 +653,7 @@ static void nested_test_exact(struct kunit *test)
 static void nested_test_stage2_changed(struct kunit *test)
 {
 	struct inv_test *it = test->priv;
+	unsigned int i, rids = 0, zeroes = 0;
 	struct test_hw *hw = it->hws[0];
 	u32 pasid, done;
 
@@ -681,6 +682,24 @@ static void nested_test_stage2_changed(struct kunit *test)
 	/* One for each PASID that translates */
 	KUNIT_EXPECT_EQ(test, hw->nr_log, 5);
 	KUNIT_EXPECT_EQ(test, it->hws[1]->nr_log, 0);
+
+	/* A device that has to be told twice, of PASID 0 as of the others */
+	hw->info.dtlb_extra_inval = 1;
+	hw->nr_log = 0;
+	spin_lock(&it->parent.cache_lock);
+	intel_nested_stage2_changed(&it->parent);
+	spin_unlock(&it->parent.cache_lock);
+	KUNIT_EXPECT_EQ(test, hw->nr_log, 10);
+	for (i = 0; i < hw->nr_log; i++) {
+		const struct test_desc *desc = &hw->log[i];
+
+		if (desc->kind == TEST_DESC_DEV_TLB)
+			rids++;
+		else if (desc->kind == TEST_DESC_PASID_DEV_TLB && !desc->pasid)
+			zeroes++;
+	}
+	KUNIT_EXPECT_EQ(test, rids, 2);
+	KUNIT_EXPECT_EQ(test, zeroes, 2);
 }
 
 /* The last user of a domain ID leaves nothing in the IOMMU */

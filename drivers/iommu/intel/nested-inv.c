@@ -214,6 +214,25 @@ static int inv_finish(struct intel_nested_table *nt,
 	return rc;
 }
 
+/* What one PASID has, or with @rid what requests without a PASID have */
+static void flush_devtlb(const struct device_domain_info *info, u32 pasid,
+			 bool rid)
+{
+	u16 sid = PCI_DEVID(info->bus, info->devfn);
+	int i;
+
+	for (i = 0; i <= info->dtlb_extra_inval; i++) {
+		if (rid)
+			qi_flush_dev_iotlb(info->iommu, sid, info->pfsid,
+					   info->ats_qdep, 0,
+					   MAX_AGAW_PFN_WIDTH);
+		else
+			qi_flush_dev_iotlb_pasid(info->iommu, sid, info->pfsid,
+						 pasid, info->ats_qdep, 0,
+						 MAX_AGAW_PFN_WIDTH);
+	}
+}
+
 /**
  * intel_nested_stage2_changed() - Drop what device TLBs have of a second stage
  * @parent: Nesting parent that has changed, with its cache_lock held
@@ -223,35 +242,20 @@ static int inv_finish(struct intel_nested_table *nt,
  */
 void intel_nested_stage2_changed(struct dmar_domain *parent)
 {
-	struct device_domain_info *info;
 	struct intel_nested_dev *ndev;
 	u32 pasid;
 
 	lockdep_assert_held(&parent->cache_lock);
 
 	list_for_each_entry(ndev, &parent->nested_devs, s2_elm) {
-		info = ndev->info;
 		if (!intel_nested_uses_ats(ndev) ||
 		    pci_dev_is_disconnected(to_pci_dev(ndev->dev)))
 			continue;
-		qi_flush_dev_iotlb(info->iommu,
-				   PCI_DEVID(info->bus, info->devfn),
-				   info->pfsid, info->ats_qdep, 0,
-				   MAX_AGAW_PFN_WIDTH);
-		quirk_extra_dev_tlb_flush(info, 0, MAX_AGAW_PFN_WIDTH,
-					  IOMMU_NO_PASID, info->ats_qdep);
+		flush_devtlb(ndev->info, 0, true);
 		for (pasid = intel_nested_next_pasid(ndev, 0);
 		     pasid < ndev->nr_pasids;
-		     pasid = intel_nested_next_pasid(ndev, pasid + 1)) {
-			qi_flush_dev_iotlb_pasid(info->iommu,
-						 PCI_DEVID(info->bus,
-							   info->devfn),
-						 info->pfsid, pasid,
-						 info->ats_qdep, 0,
-						 MAX_AGAW_PFN_WIDTH);
-			quirk_extra_dev_tlb_flush(info, 0, MAX_AGAW_PFN_WIDTH,
-						  pasid, info->ats_qdep);
-		}
+		     pasid = intel_nested_next_pasid(ndev, pasid + 1))
+			flush_devtlb(ndev->info, pasid, false);
 	}
 }
 

@@ -42,6 +42,7 @@ static void test_reset(struct table_test *tt)
 	tt->info.pasid_table = &tt->pasids;
 	tt->dev.iommu = &tt->dev_iommu;
 	tt->dev_iommu.priv = &tt->info;
+	spin_lock_init(&tt->parent.lock);
 	tt->parent.nested_parent = 1;
 	tt->parent.force_snooping = 1;
 	tt->parent.agaw = 2;

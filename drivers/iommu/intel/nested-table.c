@@ -49,7 +49,7 @@ static int intel_nested_check(struct iommu_domain *domain, struct device *dev,
 	/* The second stage goes into the entries as it is */
 	if (!domain_format_fits(parent, iommu))
 		return -EINVAL;
-	if (parent->force_snooping && !ecap_sc_support(iommu->ecap))
+	if (domain_check_snooping(parent, iommu))
 		return -EINVAL;
 	if (domain->dirty_ops && !ssads_supported(iommu))
 		return -EINVAL;

@@ -50,6 +50,8 @@
 #define VTD_PE_RSVD_VAL0        0xc20ULL
 /* All but DID, PWSNP and PGSNP; no memory types */
 #define VTD_PE_RSVD_VAL1        (~0x180ffffULL)
+#define VTD_PE_PWSNP            (1ULL << 23)    /* val[1], needs SMPWCS */
+#define VTD_PE_PGSNP            (1ULL << 24)    /* val[1], needs SC */
 /* ERE, NXE, SMEP; no execute requests */
 #define VTD_PE_RSVD_VAL2        0xf62ULL
 
@@ -219,6 +221,9 @@ static bool vtd_ss_reserved(IntelIOMMUState *s, uint64_t entry, uint32_t level)
 {
     uint64_t reserved = ~(VTD_HAW_MASK(s->aw_bits) | VTD_SL_IGN_COM);
 
+    if (!(s->ecap & VTD_ECAP_SC)) {
+        reserved |= VTD_SS_SNP;
+    }
     if (!vtd_is_leaf(entry, level)) {
         reserved |= VTD_SS_SNP;
     } else if (level > VTD_PDP_LEVEL) {
@@ -641,6 +646,8 @@ static int vtd_translate(VTDRequest *req, VTDPage *page)
 static int vtd_check_pasid_entry(IntelIOMMUState *s, const VTDPASIDEntry *pe)
 {
     uint64_t beyond = ~VTD_HAW_MASK(s->aw_bits);
+    uint64_t snoop = (s->ecap & VTD_ECAP_SMPWCS ? 0 : VTD_PE_PWSNP) |
+                     (s->ecap & VTD_ECAP_SC ? 0 : VTD_PE_PGSNP);
     uint32_t pgtt = VTD_PE_PGTT(pe);
     bool first = pgtt == VTD_SM_PASID_ENTRY_FLT, second;
     int i;
@@ -648,7 +655,8 @@ static int vtd_check_pasid_entry(IntelIOMMUState *s, const VTDPASIDEntry *pe)
     first = first || pgtt == VTD_SM_PASID_ENTRY_NESTED;
     second = pgtt == VTD_SM_PASID_ENTRY_SLT ||
              pgtt == VTD_SM_PASID_ENTRY_NESTED;
-    if ((pe->val[0] & VTD_PE_RSVD_VAL0) || (pe->val[1] & VTD_PE_RSVD_VAL1) ||
+    if ((pe->val[0] & VTD_PE_RSVD_VAL0) ||
+        (pe->val[1] & (VTD_PE_RSVD_VAL1 | snoop)) ||
         (second && (pe->val[0] & beyond)) ||
         (first && (pe->val[2] & VTD_PE_RSVD_VAL2))) {
         return -VTD_FR_PASID_ENTRY_RSVD;
