@@ -120,11 +120,13 @@ machine() {
 		more_edu bus=rpa,addr=0.1,acs=on
 		more_edu bus=rpb,addr=0.0,multifunction=on
 		more_edu bus=rpb,addr=0.1 ;;
-	vtd-sriov)	# a device that can have VFs, behind a port, and one that cannot
+	vtd-sriov)	# a device that can have VFs, behind a port, and one that cannot. The kernel is
+			# told not to let VFs sleep: if that begins during a reset of the PF, it
+			# saves all ones as the configuration of the VF
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on
 		ports 8
 		qemu+=(-global pcie-root-port.mem-reserve=8M)	# for the BARs of the VFs
-		edu_at=(bus=rp8,acs=on,vfs=2 addr=5) ;;
+		edu_at=(bus=rp8,multifunction=on,acs=on,vfs=2 addr=5) ;;
 	vtd-deaf)	# the first device never answers an invalidation
 		vtd ,device-iotlb=on,x-ats-timeout-ms=20 ,ats=on,flr=on,dma-ms=0
 		edu_at[0]+=,x-ats-deaf=on ;;
