@@ -126,7 +126,7 @@ machine() {
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on
 		ports 8
 		qemu+=(-global pcie-root-port.mem-reserve=8M)	# for the BARs of the VFs
-		edu_at=(bus=rp8,multifunction=on,acs=on,vfs=2 addr=5) ;;
+		edu_at=("bus=rp8,multifunction=on,acs=on,vfs=2" addr=5) ;;
 	vtd-deaf)	# the first device never answers an invalidation
 		vtd ,device-iotlb=on,x-ats-timeout-ms=20 ,ats=on,flr=on,dma-ms=0
 		edu_at[0]+=,x-ats-deaf=on ;;
