@@ -100,11 +100,8 @@ static inline int vm_memory(struct vm *vm)
 	return 0;
 }
 
-/*
- * Make a VM and bind its first device; more follow by vfio_bind(). Returns
- * -EOPNOTSUPP where the device cannot be nested.
- */
-static inline int vm_init(struct vm *vm, struct vfio_dev *dev)
+/* Make a VM that has memory in an IOAS, and no device yet */
+static inline int vm_open(struct vm *vm)
 {
 	int rc;
 
@@ -114,7 +111,17 @@ static inline int vm_init(struct vm *vm, struct vfio_dev *dev)
 		return vm->iommufd;
 	rc = vm_memory(vm);
 	rc = rc ?: ioas_alloc(vm->iommufd, &vm->ioas);
-	rc = rc ?: vm_map(vm);
+	return rc ?: vm_map(vm);
+}
+
+/*
+ * Make a VM and bind its first device; more follow by vfio_bind(). Returns
+ * -EOPNOTSUPP where the device cannot be nested.
+ */
+static inline int vm_init(struct vm *vm, struct vfio_dev *dev)
+{
+	int rc = vm_open(vm);
+
 	rc = rc ?: vfio_bind(dev, vm->iommufd);
 	return rc ?: hwpt_alloc(vm->iommufd, dev->id, vm->ioas,
 				IOMMU_HWPT_ALLOC_NEST_PARENT, &vm->parent);

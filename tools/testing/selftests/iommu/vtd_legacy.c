@@ -30,14 +30,7 @@ static int legacy_init(struct _test_data_legacy *self)
 	int rc;
 
 	rc = edu_open(&self->edu, 0);
-	if (rc)
-		return rc;
-	vm->iommufd = iommufd_open();
-	if (vm->iommufd < 0)
-		return vm->iommufd;
-	rc = vm_memory(vm);
-	rc = rc ?: ioas_alloc(vm->iommufd, &vm->ioas);
-	rc = rc ?: vm_map(vm);
+	rc = rc ?: vm_open(vm);
 	rc = rc ?: vfio_bind(&self->edu.dev, vm->iommufd);
 	rc = rc ?: vfio_attach(&self->edu.dev, vm->ioas);
 	rc = rc ?: probe_edu(&self->probe, vm, &self->edu);
