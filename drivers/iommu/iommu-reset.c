@@ -263,7 +263,7 @@ void iommu_group_unpark(struct iommu_group *group)
 	group_unpark(group);
 }
 
-/* In place of an attach_dev op, for a device that is not parked, or is already */
+/* For iommu_guest_msi_attach(): the device is blocked in place of being attached */
 static int attach_later(struct iommu_domain *domain, struct device *dev)
 {
 	if (iommu_dev_is_parked(dev))

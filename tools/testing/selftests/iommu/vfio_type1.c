@@ -20,8 +20,8 @@ FIXTURE(type1)
 	__u8 *first, *second;
 };
 
-/* Without anybody who uses it a device goes to sleep, a little later */
-static bool falls_asleep(const char *name)
+/* A device that nobody has open is suspended, a little later */
+static bool device_suspends(const char *name)
 {
 	char path[PATH_MAX], status[16];
 	int tries = 5000;
@@ -98,7 +98,7 @@ FIXTURE_SETUP(type1)
 	ASSERT_NE(NULL, self->second);
 	ASSERT_EQ(0, edu_open(&self->edu, 0));
 	close(self->edu.dev.fd);
-	ASSERT_TRUE(falls_asleep(self->edu.dev.name));
+	ASSERT_TRUE(device_suspends(self->edu.dev.name));
 
 	self->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->container);
