@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Resets of a bus: of one device by VFIO or sysfs, and of all that is below a port.
+ * Resets of a bus: of one device by VFIO or sysfs, and of all that is below a port,
+ * after a fatal error too.
  * What is attached is there again afterwards, what was unmapped is not, others do
  * not notice, and nothing is sent to what cannot answer.
  */
@@ -132,6 +133,11 @@ FIXTURE_VARIANT_ADD(port, hot_reset)
 FIXTURE_VARIANT_ADD(port, sysfs)
 {
 	.how = BY_SYSFS,
+};
+
+FIXTURE_VARIANT_ADD(port, error)
+{
+	.how = BY_ERROR,
 };
 
 FIXTURE_SETUP(port)

@@ -10,6 +10,9 @@
 #ifndef __VTD_PORTS_H
 #define __VTD_PORTS_H
 
+#include <poll.h>
+
+#include "nested_trace.h"
 #include "vtd_env.h"
 
 #define PASID		5
@@ -30,6 +33,7 @@ enum how {
 	BY_HOT_RESET,
 	BY_SYSFS,
 	BY_PORT,	/* of all that is below it, by sysfs */
+	BY_ERROR,	/* of all that is below a port with a fatal error */
 };
 
 struct ports {
@@ -37,6 +41,59 @@ struct ports {
 	struct edu edu[DEVS];	/* the others */
 	struct probe probe[DEVS];
 };
+
+/* What the kernel's aer_inject takes */
+struct aer_error {
+	__u8 bus;
+	__u8 dev;
+	__u8 fn;
+	__u32 uncor_status;
+	__u32 cor_status;
+	__u32 header_log[4];
+	__u32 domain;
+};
+
+/* Have the port above a device report that its link has failed */
+static inline int port_fail(struct vfio_dev *dev)
+{
+	struct aer_error error = { .uncor_status = PCI_ERR_UNC_DLP };
+	char path[PATH_MAX], port[PATH_MAX];
+	unsigned int domain, bus, slot, fn;
+	int fd, rc = 0;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/..", dev->name);
+	if (!realpath(path, port) ||
+	    sscanf(strrchr(port, '/'), "/%x:%x:%x.%x", &domain, &bus, &slot,
+		   &fn) != 4)
+		return -ENODEV;
+	error.domain = domain;
+	error.bus = bus;
+	error.dev = slot;
+	error.fn = fn;
+	fd = open("/dev/aer_inject", O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, &error, sizeof(error)) != sizeof(error))
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/*
+ * An error that the kernel answers with a reset of the bus. Nobody restores the
+ * configuration space of what is below: vfio-pci leaves that to user space.
+ */
+static inline int reset_by_error(struct vfio_dev *dev)
+{
+	struct pollfd log = { .fd = log_open(), .events = POLLIN };
+	int rc = port_fail(dev);
+
+	while (!rc && !log_count(log.fd, "device recovery successful"))
+		if (poll(&log, 1, 60 * 1000) <= 0)
+			rc = -ETIMEDOUT;
+	close(log.fd);
+	return rc;
+}
 
 static inline int reset(struct vfio_dev *dev, enum how how)
 {
@@ -53,6 +110,8 @@ static inline int reset(struct vfio_dev *dev, enum how how)
 		return rc ?: pci_write(dev->name, "reset", "1");
 	case BY_PORT:
 		return pci_write(dev->name, "../reset_subordinate", "1");
+	case BY_ERROR:
+		return reset_by_error(dev);
 	}
 	return -EINVAL;
 }
