@@ -19,8 +19,8 @@
  * of memory or of IDs. The device stays parked then, and it is tried again from a
  * work item.
  *
- * Devices without ATS are left attached: no invalidation is sent to them. So are
- * devices whose IOMMU driver has no quiesce_dev op.
+ * Devices that do not use ATS are left attached: no invalidation is sent to them. So
+ * are devices whose IOMMU driver has no quiesce_dev op.
  *
  * A device of a kernel driver that uses the DMA API is left as it is: its driver
  * takes part in the reset and knows not to unmap during it.
@@ -59,9 +59,16 @@ static bool dev_cannot_answer(struct device *dev)
 	       dev->iommu->asleep || READ_ONCE(dev->iommu->lost);
 }
 
-static int is_other_rid(struct pci_dev *pdev, u16 alias, void *data)
+static int is_other_rid(struct pci_dev *pdev, u16 alias, void *rid)
 {
-	return alias != pci_dev_id(pdev);
+	return alias != *(u16 *)rid;
+}
+
+static bool has_other_rid(struct pci_dev *pdev)
+{
+	u16 rid = pci_dev_id(pdev);
+
+	return pci_for_each_dma_alias(pdev, is_other_rid, &rid);
 }
 
 /*
@@ -72,14 +79,12 @@ static int is_other_rid(struct pci_dev *pdev, u16 alias, void *data)
  */
 static bool dev_can_park(struct device *dev)
 {
-	if (!dev_iommu_ops(dev)->quiesce_dev || dev->iommu->attach_deferred)
-		return false;
-	if (dev_is_pci(dev) && !pci_ats_supported(to_pci_dev(dev)))
+	if (!dev_iommu_ops(dev)->quiesce_dev || !dev->iommu->uses_ats ||
+	    dev->iommu->attach_deferred)
 		return false;
 	if (dev->iommu->require_direct && !dev->iommu->lost)
 		return false;
-	return !dev_is_pci(dev) ||
-	       !pci_for_each_dma_alias(to_pci_dev(dev), is_other_rid, NULL);
+	return !dev_is_pci(dev) || !has_other_rid(to_pci_dev(dev));
 }
 
 /* Whether a kernel driver does DMA through the group's default domain */
@@ -95,8 +100,7 @@ static void dev_block_pasids(struct iommu_group *group, struct device *dev,
 	struct iommu_attach_handle *handle;
 	unsigned long pasid;
 
-	if (!dev->iommu->max_pasids)
-		return;
+	end = min(end, dev->iommu->max_pasids);
 	xa_for_each_start(&group->pasid_array, pasid, handle,
 			  IOMMU_NO_PASID + 1) {
 		if (pasid >= end)
@@ -154,10 +158,11 @@ static int dev_attach_pasids(struct iommu_group *group, struct device *dev,
 	struct iommu_domain *domain;
 	int rc;
 
-	if (!dev->iommu->max_pasids)
-		return 0;
 	xa_for_each_start(&group->pasid_array, *pasid, handle,
 			  IOMMU_NO_PASID + 1) {
+		/* It joined the group later, and has no such PASID */
+		if (*pasid >= dev->iommu->max_pasids)
+			break;
 		domain = handle->domain;
 		rc = domain->ops->set_dev_pasid(domain, dev, *pasid, NULL);
 		if (rc)
@@ -573,7 +578,7 @@ void iommu_vf_probed(struct device *dev)
  * @why: What comes
  *
  * When it returns, DMA of the device is blocked, nothing is under way to it and
- * nothing will be sent to it until iommu_device_resume(). Not so if it has no ATS, if
+ * nothing will be sent to it until iommu_device_resume(). Not so if it uses no ATS, if
  * the driver of its IOMMU has no quiesce_dev op, if a kernel driver does DMA with it,
  * if firmware wants its memory to be accessible, if others may have its requester ID,
  * or if there is no memory for a blocking domain: then everything stays as it is, and
