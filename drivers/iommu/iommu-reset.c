@@ -22,8 +22,10 @@
  * Devices that do not use ATS are left attached: no invalidation is sent to them. So
  * are devices whose IOMMU driver has no quiesce_dev op.
  *
- * A device of a kernel driver that uses the DMA API is left as it is: its driver
- * takes part in the reset and knows not to unmap during it.
+ * A device of a kernel driver that uses the DMA API keeps what is attached: its driver
+ * takes part in the reset. But unmaps reach the IOMMU later than they are made, and
+ * others of the group make some, so that the IOMMU driver is told to send nothing. The
+ * same holds for what cannot be blocked for another reason.
  *
  * A reset of a PF takes its VFs away: VF Enable is clear until the configuration space
  * of the PF is restored, and the VFs that come back have ATS off. So the VFs of a PF
@@ -42,6 +44,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 
 #include "iommu-priv.h"
@@ -52,6 +55,22 @@
  * group. Only one group is locked at a time: a PF and its VFs may be in the same one.
  */
 static DEFINE_MUTEX(pf_mutex);
+
+/*
+ * The recovery of a disk from an error may wait for the mutex: whoever has it must not
+ * wait for memory that is written to that disk.
+ */
+static unsigned int pf_lock(void)
+{
+	mutex_lock(&pf_mutex);
+	return memalloc_noio_save();
+}
+
+static void pf_unlock(unsigned int noio)
+{
+	memalloc_noio_restore(noio);
+	mutex_unlock(&pf_mutex);
+}
 
 static bool dev_cannot_answer(struct device *dev)
 {
@@ -134,6 +153,7 @@ static int dev_block(struct iommu_group *group, struct device *dev,
 	if (rc)
 		dev_err_ratelimited(dev, "IOMMU cannot block its DMA: %d\n", rc);
 	dev->iommu->parked = true;
+	dev->iommu->silent = false;
 	if (ops->quiesce_dev)
 		ops->quiesce_dev(dev);
 	return rc;
@@ -399,6 +419,27 @@ static struct iommu_group *group_get_locked(struct device *dev)
 	return group;
 }
 
+/* Nothing is sent to a device that keeps what is attached */
+static void dev_silence(struct device *dev)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+
+	if (iommu_dev_is_parked(dev) || dev->iommu->silent ||
+	    !ops->quiesce_dev || !dev->iommu->uses_ats)
+		return;
+	dev->iommu->silent = true;
+	ops->quiesce_dev(dev);
+}
+
+static void dev_end_silence(struct device *dev)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+
+	dev->iommu->silent = false;
+	if (ops->resume_dev && ops->resume_dev(dev))
+		dev_err_ratelimited(dev, "IOMMU cannot use its TLB again\n");
+}
+
 static void dev_quiesce(struct device *dev, enum iommu_quiesce why)
 {
 	struct iommu_group *group = group_get_locked(dev);
@@ -413,22 +454,20 @@ static void dev_quiesce(struct device *dev, enum iommu_quiesce why)
 	if (why == IOMMU_QUIESCE_POWER || !group_has_kernel_dma(group) ||
 	    dev->iommu->lost)
 		dev_park(group, dev);
+	dev_silence(dev);
 	group_put_locked(group);
 }
 
 /* The last reset of a device is over */
 static void dev_end_resets(struct device *dev)
 {
-	const struct iommu_ops *ops = dev_iommu_ops(dev);
-
 	if (dev->iommu->resets || dev->iommu->without_pf ||
 	    !dev->iommu->was_reset)
 		return;
 	dev->iommu->was_reset = false;
 	/* The driver is silent since it found the device lost */
-	if (xchg(&dev->iommu->lost, 0) && !iommu_dev_is_parked(dev) &&
-	    ops->resume_dev && ops->resume_dev(dev))
-		dev_err_ratelimited(dev, "IOMMU cannot use its TLB again\n");
+	if (xchg(&dev->iommu->lost, 0) && !iommu_dev_is_parked(dev))
+		dev->iommu->silent = true;
 }
 
 static void dev_was_reset(struct device *dev)
@@ -452,14 +491,18 @@ static bool dev_is_gone(struct device *dev)
 static void dev_try_unpark(struct iommu_group *group, struct device *dev)
 {
 	group->retries = 0;
-	if (!iommu_dev_is_parked(dev) || dev_cannot_answer(dev))
+	if ((!iommu_dev_is_parked(dev) && !dev->iommu->silent) ||
+	    dev_cannot_answer(dev))
 		return;
 	if (dev_is_gone(dev)) {
 		WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
 		dev_err_ratelimited(dev,
-				    "does not answer; its DMA is blocked until a reset\n");
-	} else {
+				    "does not answer; its DMA is %sblocked until a reset\n",
+				    iommu_dev_is_parked(dev) ? "" : "not ");
+	} else if (iommu_dev_is_parked(dev)) {
 		dev_unpark(group, dev);
+	} else {
+		dev_end_silence(dev);
 	}
 }
 
@@ -523,6 +566,7 @@ static void vf_quiesce(struct device *vf)
 		return;
 	vf->iommu->without_pf = true;
 	dev_park(group, vf);
+	dev_silence(vf);
 	group_put_locked(group);
 }
 
@@ -562,14 +606,15 @@ static void pf_resume_vfs(struct device *dev)
 void iommu_vf_probed(struct device *dev)
 {
 	struct pci_dev *pdev;
+	unsigned int noio;
 
 	if (!dev_is_pci(dev) || !to_pci_dev(dev)->is_virtfn)
 		return;
 	pdev = to_pci_dev(dev);
-	mutex_lock(&pf_mutex);
+	noio = pf_lock();
 	if (pf_is_reset(&pci_physfn(pdev)->dev))
 		vf_quiesce(dev);
-	mutex_unlock(&pf_mutex);
+	pf_unlock(noio);
 }
 
 /**
@@ -578,12 +623,11 @@ void iommu_vf_probed(struct device *dev)
  * @why: What comes
  *
  * When it returns, DMA of the device is blocked, nothing is under way to it and
- * nothing will be sent to it until iommu_device_resume(). Not so if it uses no ATS, if
- * the driver of its IOMMU has no quiesce_dev op, if a kernel driver does DMA with it,
- * if firmware wants its memory to be accessible, if others may have its requester ID,
- * or if there is no memory for a blocking domain: then everything stays as it is, and
- * what is not answered ends with a time-out. May sleep, takes the mutex of the
- * device's group.
+ * nothing will be sent to it until iommu_device_resume(). Its DMA is not blocked if it
+ * uses no ATS, if a kernel driver does DMA with it, if firmware wants its memory to be
+ * accessible, if others may have its requester ID, or if there is no memory for a
+ * blocking domain. If the driver of its IOMMU has no quiesce_dev op nothing happens at
+ * all. May sleep, takes the mutex of the device's group.
  *
  * The same holds for the VFs of a PF that is to be reset, also those of kernel drivers.
  * A PF that has VFs is not to leave D0.
@@ -591,18 +635,19 @@ void iommu_vf_probed(struct device *dev)
 void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 {
 	struct pci_dev *vf = NULL;
+	unsigned int noio;
 
 	if (why != IOMMU_QUIESCE_RESET || !dev_is_pf(dev)) {
 		dev_quiesce(dev, why);
 		return;
 	}
-	mutex_lock(&pf_mutex);
+	noio = pf_lock();
 	dev_quiesce(dev, why);
 	if (pf_is_reset(dev)) {
 		while ((vf = next_vf(to_pci_dev(dev), vf)))
 			vf_quiesce(&vf->dev);
 	}
-	mutex_unlock(&pf_mutex);
+	pf_unlock(noio);
 }
 EXPORT_SYMBOL_GPL(iommu_device_quiesce);
 
@@ -641,14 +686,16 @@ EXPORT_SYMBOL_GPL(iommu_device_was_reset);
  */
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 {
+	unsigned int noio;
+
 	if (why != IOMMU_QUIESCE_RESET || !dev_is_pf(dev)) {
 		dev_resume(dev, why);
 		return;
 	}
-	mutex_lock(&pf_mutex);
+	noio = pf_lock();
 	dev_resume(dev, why);
 	pf_resume_vfs(dev);
-	mutex_unlock(&pf_mutex);
+	pf_unlock(noio);
 }
 EXPORT_SYMBOL_GPL(iommu_device_resume);
 
@@ -661,9 +708,10 @@ EXPORT_SYMBOL_GPL(iommu_device_resume);
  */
 void iommu_device_vfs_enabled(struct device *dev)
 {
-	mutex_lock(&pf_mutex);
+	unsigned int noio = pf_lock();
+
 	pf_resume_vfs(dev);
-	mutex_unlock(&pf_mutex);
+	pf_unlock(noio);
 }
 
 /* Block devices that were reported as lost */

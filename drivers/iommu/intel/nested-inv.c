@@ -248,8 +248,7 @@ void intel_nested_stage2_changed(struct dmar_domain *parent)
 	lockdep_assert_held(&parent->cache_lock);
 
 	list_for_each_entry(ndev, &parent->nested_devs, s2_elm) {
-		if (!intel_nested_uses_ats(ndev) ||
-		    pci_dev_is_disconnected(to_pci_dev(ndev->dev)))
+		if (!intel_nested_uses_ats(ndev))
 			continue;
 		flush_devtlb(ndev->info, 0, true);
 		for (pasid = intel_nested_next_pasid(ndev, 0);

@@ -9,6 +9,7 @@
 
 #include <linux/iommu-pasid-table.h>
 #include <linux/mutex.h>
+#include <linux/pci.h>
 #include <linux/xarray.h>
 
 #include "nested-batch.h"
@@ -122,7 +123,8 @@ intel_nested_core(const struct intel_nested_dev *ndev)
 
 /*
  * Whether the device may have translations of the table in a TLB of its own. ATS
- * is on in any case, but without the flag the context entry refuses it (DTE).
+ * is on in any case, but without the flag the context entry refuses it (DTE). A
+ * device that was pulled out is sent nothing.
  */
 static inline bool intel_nested_uses_ats(const struct intel_nested_dev *ndev)
 {
@@ -130,6 +132,7 @@ static inline bool intel_nested_uses_ats(const struct intel_nested_dev *ndev)
 		&intel_nested_core(ndev)->config;
 
 	return ndev->info->ats_enabled &&
+	       !pci_dev_is_disconnected(to_pci_dev(ndev->dev)) &&
 	       config->flags & IOMMU_PASID_TABLE_ATS &&
 	       config->config != IOMMU_PASID_TABLE_ABORT;
 }

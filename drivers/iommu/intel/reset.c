@@ -64,6 +64,20 @@ static void context_clear_dte(struct device_domain_info *info)
 	__iommu_flush_cache(iommu, context, sizeof(*context));
 }
 
+/* Nothing is sent to the function from now on. Returns whether it was until now. */
+static bool cut_off(struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+
+	lockdep_assert_held(&iommu->device_rbtree_lock);
+	if (info->dev_tlb_lost)
+		return false;
+	info->dev_tlb_lost = true;
+	WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost + 1);
+	context_clear_dte(info);
+	return true;
+}
+
 /**
  * intel_dev_tlb_lost() - A function did not answer an invalidation of its TLB
  * @iommu: IOMMU that waited for it
@@ -77,15 +91,11 @@ void intel_dev_tlb_lost(struct intel_iommu *iommu, u16 sid)
 	unsigned long flags;
 
 	/* As long as the function is in the tree it is not released */
-	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	raw_spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
 	info = find_info(iommu, sid);
-	if (info && !info->dev_tlb_lost) {
-		info->dev_tlb_lost = true;
-		WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost + 1);
-		context_clear_dte(info);
+	if (info && cut_off(info))
 		iommu_device_lost(info->dev);
-	}
-	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
 }
 
 /**
@@ -101,11 +111,32 @@ bool intel_dev_tlb_is_lost(struct intel_iommu *iommu, u16 sid)
 	unsigned long flags;
 	bool lost;
 
-	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	raw_spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
 	info = find_info(iommu, sid);
 	lost = !info || info->dev_tlb_lost;
-	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
 	return lost;
+}
+
+/**
+ * intel_dev_tlb_is_there() - Look for a function before its TLB is invalidated
+ * @info: Function whose ATS is on
+ *
+ * One that does not answer configuration requests would not answer that either, but
+ * may come back with what its TLB has: it is lost without being asked.
+ *
+ * Return: false if it was removed and nothing is to be submitted for it.
+ */
+bool intel_dev_tlb_is_there(struct device_domain_info *info)
+{
+	struct pci_dev *pdev = to_pci_dev(info->dev);
+
+	if (pci_dev_is_disconnected(pdev))
+		return false;
+	if (!pci_device_is_present(pdev))
+		intel_dev_tlb_lost(info->iommu,
+				   PCI_DEVID(info->bus, info->devfn));
+	return true;
 }
 
 /**
@@ -120,13 +151,13 @@ bool intel_dev_tlb_found(struct device_domain_info *info)
 	unsigned long flags;
 	bool lost;
 
-	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	raw_spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
 	lost = info->dev_tlb_lost;
 	if (lost) {
 		info->dev_tlb_lost = false;
 		WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost - 1);
 	}
-	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
 	return lost;
 }
 
@@ -145,13 +176,13 @@ void intel_context_set_lo(struct device_domain_info *info,
 	struct intel_iommu *iommu = info->iommu;
 	unsigned long flags;
 
-	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	raw_spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
 	info->dte = lo & CONTEXT_SM_DTE;
 	if (info->dev_tlb_lost)
 		lo &= ~CONTEXT_SM_DTE;
 	WRITE_ONCE(context->lo, lo);
 	__iommu_flush_cache(iommu, context, sizeof(*context));
-	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
 }
 
 /**
@@ -168,13 +199,29 @@ void intel_context_flip_pre(struct device_domain_info *info,
 	struct intel_iommu *iommu = info->iommu;
 	unsigned long flags;
 
-	spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	raw_spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
 	if (enable)
 		context_set_sm_pre(context);
 	else
 		context_clear_sm_pre(context);
 	__iommu_flush_cache(iommu, context, sizeof(*context));
-	spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+}
+
+static void context_flush(struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+	struct context_entry *context;
+	u16 did = 0;
+
+	spin_lock(&iommu->lock);
+	context = iommu_context_addr(iommu, info->bus, info->devfn, false);
+	if (context && !sm_supported(iommu))
+		did = context_domain_id(context);
+	spin_unlock(&iommu->lock);
+	iommu->flush.flush_context(iommu, did,
+				   PCI_DEVID(info->bus, info->devfn),
+				   DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
 }
 
 /* In legacy mode an entry that is not there is made when something is attached */
@@ -182,7 +229,6 @@ static void context_restore_dte(struct device_domain_info *info)
 {
 	struct intel_iommu *iommu = info->iommu;
 	struct context_entry *context;
-	u16 did = 0;
 
 	if (!info->dte)
 		return;
@@ -194,12 +240,24 @@ static void context_restore_dte(struct device_domain_info *info)
 	}
 	intel_context_set_lo(info, context,
 			     READ_ONCE(context->lo) | CONTEXT_SM_DTE);
-	if (!sm_supported(iommu))
-		did = context_domain_id(context);
 	spin_unlock(&iommu->lock);
-	iommu->flush.flush_context(iommu, did,
-				   PCI_DEVID(info->bus, info->devfn),
-				   DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
+	context_flush(info);
+}
+
+/*
+ * What is attached stays, and its owner may unmap: that sends nothing to the function,
+ * as if it were lost, but it is no reason to report it. The flush waits for what was
+ * sent before, so that no time-out of that comes when the function can answer again.
+ */
+static void silence(struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
+	cut_off(info);
+	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
+	context_flush(info);
 }
 
 /* ATS is on again before anything is attached: ats_enabled is what the device has */
@@ -208,6 +266,8 @@ void intel_iommu_quiesce_dev(struct device *dev)
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 
 	info->quiesced = true;
+	if (!dev->iommu->parked)
+		silence(info);
 	if (!info->ats_enabled)
 		return;
 	pci_disable_ats(to_pci_dev(dev));
