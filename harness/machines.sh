@@ -52,13 +52,13 @@ devices() {
 	more_edu "${edu_at[0]}"
 	more_edu "${edu_at[1]}"
 	qemu+=(-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk"
-		-device "nvme,addr=6,drive=disk,serial=1")
+		-device "nvme,addr=6,drive=disk,serial=1$nvme")
 }
 
 machine() {
 	acpi_override=
 	append=
-	local cpus=2 edu="" iommu edu_at=(addr=4 addr=5)
+	local cpus=2 edu="" nvme="" iommu edu_at=(addr=4 addr=5)
 	case $1 in
 	acpi)	# the full machine, as firmware of a coherent SMMU describes it
 		virt 3 nested
@@ -127,6 +127,10 @@ machine() {
 		ports 8
 		qemu+=(-global pcie-root-port.mem-reserve=8M)	# for the BARs of the VFs
 		edu_at=("bus=rp8,multifunction=on,acs=on,vfs=2" addr=5) ;;
+	vtd-host)	# a disk of the host's own with ATS; what it does not answer times out when
+			# its reset has long been over
+		vtd ,device-iotlb=on,x-ats-timeout-ms=300 ,ats=on
+		nvme=,ats=on ;;
 	vtd-deaf)	# the first device never answers an invalidation
 		vtd ,device-iotlb=on,x-ats-timeout-ms=20 ,ats=on,flr=on,dma-ms=0
 		edu_at[0]+=,x-ats-deaf=on ;;
