@@ -289,7 +289,7 @@ void iommu_group_unpark(struct iommu_group *group)
 }
 
 /* For iommu_guest_msi_attach(): the device is blocked in place of being attached */
-static int attach_later(struct iommu_domain *domain, struct device *dev)
+static int block_instead(struct iommu_domain *domain, struct device *dev)
 {
 	if (iommu_dev_is_parked(dev))
 		return 0;
@@ -297,7 +297,7 @@ static int attach_later(struct iommu_domain *domain, struct device *dev)
 }
 
 /**
- * iommu_attach_later() - Park a device that cannot have its group's domain now
+ * iommu_park_failed() - Park a device that cannot have its group's domain now
  * @group: Group
  * @dev: Device of the group
  * @rc: Why it failed to attach the group's domain
@@ -308,14 +308,14 @@ static int attach_later(struct iommu_domain *domain, struct device *dev)
  * Return: 0 with the device blocked for the time being, @rc if another attempt is of
  * no use, or an errno if the device cannot be blocked.
  */
-int iommu_attach_later(struct iommu_group *group, struct device *dev, int rc)
+int iommu_park_failed(struct iommu_group *group, struct device *dev, int rc)
 {
 	lockdep_assert_held(&group->mutex);
 	if (!may_work_later(rc))
 		return rc;
 	rc = iommu_group_alloc_blocking_domain(group);
 	if (!rc)
-		rc = iommu_guest_msi_attach(group->domain, dev, attach_later);
+		rc = iommu_guest_msi_attach(group->domain, dev, block_instead);
 	if (rc)
 		return rc;
 	group->retries = 0;
@@ -669,7 +669,7 @@ void iommu_device_was_reset(struct device *dev)
 	while ((vf = next_vf(to_pci_dev(dev), vf)))
 		dev_was_reset(&vf->dev);
 }
-EXPORT_SYMBOL_GPL(iommu_device_was_reset);
+EXPORT_SYMBOL_NS_GPL(iommu_device_was_reset, IOMMUFD_INTERNAL);
 
 /**
  * iommu_device_resume() - A device can answer again
@@ -738,7 +738,7 @@ static void group_park_lost(struct work_struct *work)
 	group_put_locked(group);
 }
 
-void iommu_group_init_lost(struct iommu_group *group)
+void iommu_group_init_reset(struct iommu_group *group)
 {
 	INIT_WORK(&group->lost_work, group_park_lost);
 	INIT_DELAYED_WORK(&group->retry_work, group_retry);
@@ -763,4 +763,4 @@ void iommu_device_lost(struct device *dev)
 	if (!queue_work(system_unbound_wq, &group->lost_work))
 		iommu_group_put(group);
 }
-EXPORT_SYMBOL_GPL(iommu_device_lost);
+EXPORT_SYMBOL_NS_GPL(iommu_device_lost, IOMMUFD_INTERNAL);

@@ -24,7 +24,6 @@ void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why);
 void iommu_device_was_reset(struct device *dev);
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why);
 void iommu_device_vfs_enabled(struct device *dev);
-void iommu_device_lost(struct device *dev);
 #else
 static inline void iommu_device_quiesce(struct device *dev,
 					enum iommu_quiesce why)

@@ -9,11 +9,11 @@
  * invalidation of the context cache in the place of that of the TLB. The core is
  * told, and blocks the device.
  */
-#include <linux/iommu-reset.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
 
 #include "iommu.h"
+#include "../iommu-priv.h"
 
 /* Whether a descriptor is for a function's TLB, and whose */
 bool intel_desc_is_dev_tlb(const struct qi_desc *desc, u16 *sid)
@@ -165,8 +165,8 @@ bool intel_dev_tlb_found(struct device_domain_info *info)
  * intel_context_set_lo() - Write the word of a context entry that has DTE
  * @info: Device of the entry
  * @context: Entry
- * @lo: The word; without DTE, in legacy mode that bit of TT, if the device is lost,
- *      until it is found
+ * @lo: New value. While the device is lost it goes without DTE, which in legacy mode
+ *      is a part of TT.
  *
  * The caller flushes the context cache.
  */
