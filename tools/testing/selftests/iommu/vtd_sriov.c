@@ -158,7 +158,7 @@ FIXTURE_SETUP(sriov)
 /* What is sent to a VF that is not there, or has ATS off, times out */
 FIXTURE_TEARDOWN(sriov)
 {
-	EXPECT_EQ(0, log_count(self->log, "Invalidation Time-out Error"));
+	EXPECT_EQ(0, log_count(self->log, TIME_OUT));
 	close(self->log);
 	close_vfs(self);
 	vtd_exit(&self->v);
@@ -205,29 +205,13 @@ static int vfs_after_reset(struct _test_data_sriov *self)
 	return rc;
 }
 
-/* Somebody who uses the queue all the time, for the device that is no VF */
-static int use_other_space(void *data, unsigned int i)
-{
-	struct _test_data_sriov *self = data;
-
-	return vm_map_and_unmap(&self->apart);
-}
-
-/* ... or for the VFs */
-static int use_same_space(void *data, unsigned int i)
-{
-	struct _test_data_sriov *self = data;
-
-	return vm_map_and_unmap(&self->v.env.vm);
-}
-
 /* Nobody waits for a VF whose PF is reset */
 TEST_F_TIMEOUT(sriov, others, 120)
 {
 	struct probe *other = &self->v.env.probe;
 	struct racer racers[] = {
-		{ use_other_space, "another address space" },
-		{ use_same_space, "the VFs' address space" },
+		{ vm_round, "another address space", &self->apart },
+		{ vm_round, "the VFs' address space", &self->v.env.vm },
 	};
 	bool stop = false;
 	int i;
@@ -295,7 +279,7 @@ TEST_F_TIMEOUT(sriov, attach, 120)
 {
 	struct racer racers[] = {
 		{ use_vf, "the user of a VF" },
-		{ use_same_space, "the VFs' address space" },
+		{ vm_round, "the VFs' address space", &self->v.env.vm },
 	};
 	bool stop;
 	int i;
@@ -346,7 +330,7 @@ TEST_F_TIMEOUT(sriov, both, 300)
 {
 	struct racer racers[] = {
 		{ reset_vf, "resets of a VF" },
-		{ use_same_space, "the VFs' address space" },
+		{ vm_round, "the VFs' address space", &self->v.env.vm },
 	};
 	bool stop = false;
 
@@ -373,8 +357,8 @@ TEST_F_TIMEOUT(sriov, come_and_go, 300)
 	struct probe *probe = &self->v.env.probe;
 	struct racer racers[] = {
 		{ reset_pf_too, "resets of the PF" },
-		{ use_other_space, "another address space" },
-		{ use_same_space, "the VFs' address space" },
+		{ vm_round, "another address space", &self->apart },
+		{ vm_round, "the VFs' address space", &self->v.env.vm },
 	};
 	bool stop = false;
 
