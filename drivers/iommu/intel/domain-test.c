@@ -15,6 +15,7 @@
 #define TEST_ATS_CAP	0x100
 #define TEST_DEVFN	PCI_DEVFN(4, 0)
 #define TEST_PASID	5
+#define TEST_SID	0x1234
 #define TEST_DOMAINS	64
 
 /* 64 domain IDs, second stages of four levels, 48 bits */
@@ -22,6 +23,8 @@
 #define TEST_CM		BIT_ULL(7)
 #define TEST_COHERENT	BIT_ULL(0)
 #define TEST_SC		BIT_ULL(7)
+/* PASIDs, scalable mode, second stages */
+#define TEST_ECAP_PASID	(BIT_ULL(40) | BIT_ULL(43) | BIT_ULL(46))
 
 struct test_iommu {
 	struct intel_iommu iommu;
@@ -172,12 +175,12 @@ static int test_submit(struct intel_iommu *iommu, struct qi_desc *descs,
 {
 	struct domain_test *dt = container_of(iommu, struct domain_test,
 					      greater.iommu);
-	unsigned int i;
-	u16 sid;
+	unsigned int i, type;
 
 	dt->submissions++;
 	for (i = 0; i < count; i++) {
-		if (!intel_desc_is_dev_tlb(&descs[i], &sid))
+		type = descs[i].qw0 & 0xf;
+		if (type != QI_DIOTLB_TYPE && type != QI_DEIOTLB_TYPE)
 			continue;
 		dt->dev_tlb++;
 		KUNIT_EXPECT_TRUE(dt->test, test_ats_is_on(dt));
@@ -474,28 +477,101 @@ static void domain_test_quiesced(struct kunit *test)
 	iopf_queue_free(queue);
 }
 
+/* Whose TLB an invalidation is for is found where its kind has it */
+static void domain_test_dev_tlb(struct kunit *test)
+{
+	struct qi_desc desc = {};
+	unsigned int type;
+	u16 sid = 0;
+	bool is;
+
+	desc.qw0 = QI_DIOTLB_TYPE | QI_DEV_IOTLB_QDEP(31) |
+		   QI_DEV_IOTLB_PFSID(0xffff) | (u64)TEST_SID << 32;
+	KUNIT_EXPECT_TRUE(test, intel_desc_is_dev_tlb(&desc, &sid));
+	KUNIT_EXPECT_EQ(test, sid, TEST_SID);
+
+	sid = 0;
+	desc.qw0 = QI_DEIOTLB_TYPE | QI_DEV_EIOTLB_QDEP(31) |
+		   QI_DEV_EIOTLB_PFSID(0xffff) | QI_DEV_EIOTLB_PASID(0xfffff) |
+		   (u64)TEST_SID << 16;
+	KUNIT_EXPECT_TRUE(test, intel_desc_is_dev_tlb(&desc, &sid));
+	KUNIT_EXPECT_EQ(test, sid, TEST_SID);
+
+	for (type = 0; type <= 0xf; type++) {
+		desc.qw0 = (u64)TEST_SID << 32 | TEST_SID << 16 | type;
+		is = type == QI_DIOTLB_TYPE || type == QI_DEIOTLB_TYPE;
+		KUNIT_EXPECT_EQ(test, intel_desc_is_dev_tlb(&desc, &sid), is);
+	}
+}
+
+/* The entry of TEST_PASID, as if something else were attached to that */
+static struct pasid_entry *test_other_entry(struct domain_test *dt)
+{
+	struct pasid_entry *entries = get_pasid_table_from_pde(dt->dir);
+
+	if (!entries) {
+		entries = iommu_alloc_page(GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(dt->test, entries);
+		dt->dir->val = virt_to_phys(entries) | PASID_PTE_PRESENT;
+	}
+	pasid_set_domain_id(&entries[TEST_PASID], TEST_DOMAINS - 1);
+	pasid_set_translation_type(&entries[TEST_PASID],
+				   PASID_ENTRY_PGTT_SL_ONLY);
+	pasid_set_present(&entries[TEST_PASID]);
+	return &entries[TEST_PASID];
+}
+
+static void test_remove(struct domain_test *dt, ioasid_t pasid,
+			struct iommu_domain *domain)
+{
+	dt->info.pasid_table = &dt->table;
+	intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev, pasid, domain);
+	dt->info.pasid_table = NULL;
+	intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev, pasid, domain);
+}
+
 /* It joined its group later, or has fewer PASIDs than the others */
 static void domain_test_pasid_not_had(struct kunit *test)
 {
 	struct domain_test *dt = test->priv;
-	const ioasid_t pasids[] = { TEST_PASID, dt->table.max_pasid };
-	struct iommu_domain *domains[] = {
-		&dt->domains[0]->domain, intel_iommu_ops.identity_domain,
-	};
-	unsigned int i, j;
+	struct iommu_domain *identity = intel_iommu_ops.identity_domain;
+	struct iommu_domain *domain = &dt->domains[0]->domain;
+	struct pasid_entry *entry, before;
 
-	for (i = 0; i < ARRAY_SIZE(pasids); i++) {
-		for (j = 0; j < ARRAY_SIZE(domains); j++) {
-			dt->info.pasid_table = &dt->table;
-			intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev,
-							 pasids[i], domains[j]);
-			dt->info.pasid_table = NULL;
-			intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev,
-							 pasids[i], domains[j]);
-		}
-	}
+	/* What tells of this one is the entry, which is empty */
+	test_remove(dt, TEST_PASID, identity);
+	test_remove(dt, dt->table.max_pasid, identity);
+
+	entry = test_other_entry(dt);
+	before = *entry;
+	test_remove(dt, TEST_PASID, domain);
+	test_remove(dt, dt->table.max_pasid, domain);
+	KUNIT_EXPECT_MEMEQ(test, entry, &before, sizeof(before));
 	KUNIT_EXPECT_EQ(test, dt->submissions, 0);
 	KUNIT_EXPECT_TRUE(test, xa_empty(&dt->domains[0]->iommu_array));
+}
+
+/* Nothing is taken off to replace a domain that the device never had */
+static void domain_test_old_not_had(struct kunit *test)
+{
+	struct domain_test *dt = test->priv;
+	struct iommu_domain *old = &dt->domains[0]->domain;
+	struct iommu_domain *new = &dt->domains[1]->domain;
+	struct pasid_entry *entry, before;
+
+	if (!intel_iommu_sm)
+		kunit_skip(test, "scalable mode is off");
+	dt->greater.iommu.ecap |= TEST_ECAP_PASID;
+	dt->info.pasid_table = &dt->table;
+	entry = test_other_entry(dt);
+	before = *entry;
+	KUNIT_EXPECT_EQ(test, intel_iommu_set_dev_pasid(new, &dt->pdev.dev,
+							TEST_PASID, old),
+			-EBUSY);
+	KUNIT_EXPECT_MEMEQ(test, entry, &before, sizeof(before));
+	KUNIT_EXPECT_EQ(test, dt->submissions, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dt->domains[1]->cache_tags));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&dt->domains[1]->iommu_array));
 }
 
 static struct kunit_case domain_test_cases[] = {
@@ -504,7 +580,9 @@ static struct kunit_case domain_test_cases[] = {
 	KUNIT_CASE(domain_test_snooping),
 	KUNIT_CASE(domain_test_legacy),
 	KUNIT_CASE(domain_test_quiesced),
+	KUNIT_CASE(domain_test_dev_tlb),
 	KUNIT_CASE(domain_test_pasid_not_had),
+	KUNIT_CASE(domain_test_old_not_had),
 	{},
 };
 
