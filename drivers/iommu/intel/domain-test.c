@@ -45,6 +45,7 @@ struct test_iommu {
  * @info: Of @pdev
  * @table: PASIDs of @pdev
  * @dir: Of @table
+ * @leaving: Entry of a PASID that leaves the first domain, or NULL
  * @ats_ctrl: Register of @pdev
  * @ats_writes: How often @ats_ctrl was written
  * @dev_tlb: Descriptors for the device TLB
@@ -63,6 +64,7 @@ struct domain_test {
 	struct device_domain_info info;
 	struct pasid_table table;
 	struct pasid_dir_entry *dir;
+	struct pasid_entry *leaving;
 	u16 ats_ctrl;
 	unsigned int ats_writes;
 	unsigned int dev_tlb;
@@ -145,6 +147,19 @@ static void test_flush_context(struct intel_iommu *iommu, u16 did, u16 sid,
 {
 }
 
+/* An unmap has to find what is in use until all caches have forgotten it */
+static void test_expect_leaving(struct domain_test *dt)
+{
+	struct dmar_domain *domain = dt->domains[0];
+
+	if (!dt->leaving)
+		return;
+	KUNIT_EXPECT_TRUE(dt->test, test_has_tag(domain, CACHE_TAG_IOTLB));
+	KUNIT_EXPECT_TRUE(dt->test, test_has_tag(domain, CACHE_TAG_DEVTLB));
+	KUNIT_EXPECT_FALSE(dt->test, xa_empty(&domain->iommu_array));
+	KUNIT_EXPECT_FALSE(dt->test, dt->leaving->val[0] & PASID_PTE_PRESENT);
+}
+
 /*
  * Whatever is invalidated may still be used at this moment, or is from now on: an
  * unmap has to find it.
@@ -157,6 +172,7 @@ static void test_flush_iotlb(struct intel_iommu *iommu, u16 did, u64 addr,
 	struct iommu_domain_info *used;
 	unsigned int i;
 
+	test_expect_leaving(dt);
 	for (i = 0; i < ARRAY_SIZE(dt->domains); i++) {
 		used = xa_load(&dt->domains[i]->iommu_array, iommu->seq_id);
 		if (!used || used->did != did)
@@ -177,6 +193,7 @@ static int test_submit(struct intel_iommu *iommu, struct qi_desc *descs,
 					      greater.iommu);
 	unsigned int i, type;
 
+	test_expect_leaving(dt);
 	dt->submissions++;
 	for (i = 0; i < count; i++) {
 		type = descs[i].qw0 & 0xf;
@@ -504,8 +521,8 @@ static void domain_test_dev_tlb(struct kunit *test)
 	}
 }
 
-/* The entry of TEST_PASID, as if something else were attached to that */
-static struct pasid_entry *test_other_entry(struct domain_test *dt)
+/* The entry of TEST_PASID, as of a second stage with this domain ID */
+static struct pasid_entry *test_set_entry(struct domain_test *dt, u16 did)
 {
 	struct pasid_entry *entries = get_pasid_table_from_pde(dt->dir);
 
@@ -514,11 +531,44 @@ static struct pasid_entry *test_other_entry(struct domain_test *dt)
 		KUNIT_ASSERT_NOT_NULL(dt->test, entries);
 		dt->dir->val = virt_to_phys(entries) | PASID_PTE_PRESENT;
 	}
-	pasid_set_domain_id(&entries[TEST_PASID], TEST_DOMAINS - 1);
+	pasid_set_domain_id(&entries[TEST_PASID], did);
 	pasid_set_translation_type(&entries[TEST_PASID],
 				   PASID_ENTRY_PGTT_SL_ONLY);
 	pasid_set_present(&entries[TEST_PASID]);
 	return &entries[TEST_PASID];
+}
+
+static void domain_test_pasid_leaves(struct kunit *test)
+{
+	struct domain_test *dt = test->priv;
+	struct dmar_domain *domain = dt->domains[0];
+	struct device *dev = &dt->pdev.dev;
+	struct dev_pasid_info *dev_pasid;
+	u16 did;
+
+	dt->info.pasid_table = &dt->table;
+	dt->info.ats_enabled = 1;
+	dt->ats_ctrl = PCI_ATS_CTRL_ENABLE;
+	KUNIT_ASSERT_EQ(test, domain_attach_iommu(domain, &dt->greater.iommu), 0);
+	did = domain_id_iommu(domain, &dt->greater.iommu);
+	KUNIT_ASSERT_EQ(test, cache_tag_assign_domain(domain, dev, TEST_PASID), 0);
+	dev_pasid = kzalloc(sizeof(*dev_pasid), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, dev_pasid);
+	dev_pasid->dev = dev;
+	dev_pasid->pasid = TEST_PASID;
+	list_add(&dev_pasid->link_domain, &domain->dev_pasids);
+
+	dt->leaving = test_set_entry(dt, did);
+	intel_iommu_ops.remove_dev_pasid(dev, TEST_PASID, &domain->domain);
+	/* PASID cache and device TLB, and the IOTLB of the domain ID */
+	KUNIT_EXPECT_EQ(test, dt->submissions, 2);
+	KUNIT_EXPECT_EQ(test, dt->dev_tlb, 1);
+	KUNIT_EXPECT_EQ(test, dt->iotlb, 1);
+	KUNIT_EXPECT_TRUE(test, list_empty(&domain->cache_tags));
+	KUNIT_EXPECT_TRUE(test, list_empty(&domain->dev_pasids));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&domain->iommu_array));
+	KUNIT_EXPECT_FALSE(test, test_bit(did, dt->greater.domain_ids));
+	KUNIT_EXPECT_EQ(test, dt->leaving->val[0], 0);
 }
 
 static void test_remove(struct domain_test *dt, ioasid_t pasid,
@@ -542,7 +592,7 @@ static void domain_test_pasid_not_had(struct kunit *test)
 	test_remove(dt, TEST_PASID, identity);
 	test_remove(dt, dt->table.max_pasid, identity);
 
-	entry = test_other_entry(dt);
+	entry = test_set_entry(dt, TEST_DOMAINS - 1);
 	before = *entry;
 	test_remove(dt, TEST_PASID, domain);
 	test_remove(dt, dt->table.max_pasid, domain);
@@ -563,7 +613,7 @@ static void domain_test_old_not_had(struct kunit *test)
 		kunit_skip(test, "scalable mode is off");
 	dt->greater.iommu.ecap |= TEST_ECAP_PASID;
 	dt->info.pasid_table = &dt->table;
-	entry = test_other_entry(dt);
+	entry = test_set_entry(dt, TEST_DOMAINS - 1);
 	before = *entry;
 	KUNIT_EXPECT_EQ(test, intel_iommu_set_dev_pasid(new, &dt->pdev.dev,
 							TEST_PASID, old),
@@ -581,6 +631,7 @@ static struct kunit_case domain_test_cases[] = {
 	KUNIT_CASE(domain_test_legacy),
 	KUNIT_CASE(domain_test_quiesced),
 	KUNIT_CASE(domain_test_dev_tlb),
+	KUNIT_CASE(domain_test_pasid_leaves),
 	KUNIT_CASE(domain_test_pasid_not_had),
 	KUNIT_CASE(domain_test_old_not_had),
 	{},
