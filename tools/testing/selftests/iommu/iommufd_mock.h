@@ -78,7 +78,7 @@ static void say_ready(const int pipe[2])
 		_exit(3);
 }
 
-/* ... and its parent waits for that. False if it ends without having said so. */
+/* ... and its parent waits for that. False if it ends without saying so. */
 static bool gets_ready(const int pipe[2])
 {
 	bool ready;

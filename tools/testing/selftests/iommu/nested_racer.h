@@ -16,7 +16,7 @@
 #define RACER_ROUNDS	10
 /* How many seconds more they get for it */
 #define RACER_PATIENCE	60
-/* Counts above this, or above what they have to get to, are enough for a test */
+/* Counts above this, or above what they have to get to, are enough */
 #define RACER_ENOUGH	500
 #define RACER_POLL_MS	10
 
@@ -72,8 +72,8 @@ static inline void racers_stop(struct racer *racers, unsigned int nr,
 }
 
 /*
- * @data is for those that have none of their own. Fails only if there are no threads
- * to be had.
+ * @data is for those that have none of their own. Fails only if there are no
+ * threads to be had.
  */
 static inline int racers_start(struct racer *racers, unsigned int nr, void *data,
 			       bool *stop)
@@ -149,9 +149,9 @@ static inline bool racers_failed(const struct racer *racers, unsigned int nr)
 }
 
 /*
- * Let them run for @seconds, or until all @counts are high enough if that is sooner.
- * On a machine with much to do they run until each got somewhere and all @counts are
- * above @least. Without @counts it is the time that matters.
+ * Let them run for @seconds, or until all @counts are high enough if that is
+ * sooner. On a machine with much to do they run until each got somewhere and all
+ * @counts are above @least. Without @counts it is the time that matters.
  */
 static inline int racers_run_for(struct racer *racers, unsigned int nr,
 				 void *data, unsigned int seconds,

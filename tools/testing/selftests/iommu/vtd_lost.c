@@ -209,9 +209,9 @@ TEST_F(lost, until_reset)
 }
 
 /*
- * The first device does not answer, again and again, while the TLB of the other one,
- * which does, is invalidated all the time: the other one goes on. If it were taken for
- * the one that does not answer, it would be blocked until it is reset.
+ * The first device does not answer, again and again, while the TLB of the other
+ * one, which does, is invalidated all the time: the other one goes on. If it were
+ * taken for the one that does not answer, it would be blocked until it is reset.
  */
 TEST_F_TIMEOUT(lost, blame, 300)
 {

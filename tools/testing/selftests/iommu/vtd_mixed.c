@@ -126,7 +126,8 @@ TEST_F(mixed, refused)
 	}
 	/* A guest's table has no PASIDs of the host's beside it */
 	for (i = 0; i < 2; i++)
-		EXPECT_EQ(-EINVAL, vfio_attach_pasid(env->dev, PASID, hwpts[i]));
+		EXPECT_EQ(-EINVAL,
+			  vfio_attach_pasid(env->dev, PASID, hwpts[i]));
 	EXPECT_EQ(0, forget(self));
 	EXPECT_EQ(AT_B, probe_dma(&self->probe, HIGH));
 	EXPECT_EQ(0, high_unmap(self));
