@@ -15,6 +15,7 @@
 #define TEST_ATS_CAP	0x100
 #define TEST_DEVFN	PCI_DEVFN(4, 0)
 #define TEST_PASID	5
+#define TEST_SID	0x1234
 #define TEST_DOMAINS	64
 
 /* 64 domain IDs, second stages of four levels, 48 bits */
@@ -22,6 +23,8 @@
 #define TEST_CM		BIT_ULL(7)
 #define TEST_COHERENT	BIT_ULL(0)
 #define TEST_SC		BIT_ULL(7)
+/* PASIDs, scalable mode, second stages */
+#define TEST_ECAP_PASID	(BIT_ULL(40) | BIT_ULL(43) | BIT_ULL(46))
 
 struct test_iommu {
 	struct intel_iommu iommu;
@@ -42,6 +45,7 @@ struct test_iommu {
  * @info: Of @pdev
  * @table: PASIDs of @pdev
  * @dir: Of @table
+ * @leaving: Entry of a PASID that leaves the first domain, or NULL
  * @ats_ctrl: Register of @pdev
  * @ats_writes: How often @ats_ctrl was written
  * @dev_tlb: Descriptors for the device TLB
@@ -60,6 +64,7 @@ struct domain_test {
 	struct device_domain_info info;
 	struct pasid_table table;
 	struct pasid_dir_entry *dir;
+	struct pasid_entry *leaving;
 	u16 ats_ctrl;
 	unsigned int ats_writes;
 	unsigned int dev_tlb;
@@ -142,6 +147,19 @@ static void test_flush_context(struct intel_iommu *iommu, u16 did, u16 sid,
 {
 }
 
+/* An unmap has to find what is in use until all caches have forgotten it */
+static void test_expect_leaving(struct domain_test *dt)
+{
+	struct dmar_domain *domain = dt->domains[0];
+
+	if (!dt->leaving)
+		return;
+	KUNIT_EXPECT_TRUE(dt->test, test_has_tag(domain, CACHE_TAG_IOTLB));
+	KUNIT_EXPECT_TRUE(dt->test, test_has_tag(domain, CACHE_TAG_DEVTLB));
+	KUNIT_EXPECT_FALSE(dt->test, xa_empty(&domain->iommu_array));
+	KUNIT_EXPECT_FALSE(dt->test, dt->leaving->val[0] & PASID_PTE_PRESENT);
+}
+
 /*
  * Whatever is invalidated may still be used at this moment, or is from now on: an
  * unmap has to find it.
@@ -154,6 +172,7 @@ static void test_flush_iotlb(struct intel_iommu *iommu, u16 did, u64 addr,
 	struct iommu_domain_info *used;
 	unsigned int i;
 
+	test_expect_leaving(dt);
 	for (i = 0; i < ARRAY_SIZE(dt->domains); i++) {
 		used = xa_load(&dt->domains[i]->iommu_array, iommu->seq_id);
 		if (!used || used->did != did)
@@ -172,12 +191,13 @@ static int test_submit(struct intel_iommu *iommu, struct qi_desc *descs,
 {
 	struct domain_test *dt = container_of(iommu, struct domain_test,
 					      greater.iommu);
-	unsigned int i;
-	u16 sid;
+	unsigned int i, type;
 
+	test_expect_leaving(dt);
 	dt->submissions++;
 	for (i = 0; i < count; i++) {
-		if (!intel_desc_is_dev_tlb(&descs[i], &sid))
+		type = descs[i].qw0 & 0xf;
+		if (type != QI_DIOTLB_TYPE && type != QI_DEIOTLB_TYPE)
 			continue;
 		dt->dev_tlb++;
 		KUNIT_EXPECT_TRUE(dt->test, test_ats_is_on(dt));
@@ -474,28 +494,134 @@ static void domain_test_quiesced(struct kunit *test)
 	iopf_queue_free(queue);
 }
 
+/* Whose TLB an invalidation is for is found where its kind has it */
+static void domain_test_dev_tlb(struct kunit *test)
+{
+	struct qi_desc desc = {};
+	unsigned int type;
+	u16 sid = 0;
+	bool is;
+
+	desc.qw0 = QI_DIOTLB_TYPE | QI_DEV_IOTLB_QDEP(31) |
+		   QI_DEV_IOTLB_PFSID(0xffff) | (u64)TEST_SID << 32;
+	KUNIT_EXPECT_TRUE(test, intel_desc_is_dev_tlb(&desc, &sid));
+	KUNIT_EXPECT_EQ(test, sid, TEST_SID);
+
+	sid = 0;
+	desc.qw0 = QI_DEIOTLB_TYPE | QI_DEV_EIOTLB_QDEP(31) |
+		   QI_DEV_EIOTLB_PFSID(0xffff) | QI_DEV_EIOTLB_PASID(0xfffff) |
+		   (u64)TEST_SID << 16;
+	KUNIT_EXPECT_TRUE(test, intel_desc_is_dev_tlb(&desc, &sid));
+	KUNIT_EXPECT_EQ(test, sid, TEST_SID);
+
+	for (type = 0; type <= 0xf; type++) {
+		desc.qw0 = (u64)TEST_SID << 32 | TEST_SID << 16 | type;
+		is = type == QI_DIOTLB_TYPE || type == QI_DEIOTLB_TYPE;
+		KUNIT_EXPECT_EQ(test, intel_desc_is_dev_tlb(&desc, &sid), is);
+	}
+}
+
+/* The entry of TEST_PASID, as of a second stage with this domain ID */
+static struct pasid_entry *test_set_entry(struct domain_test *dt, u16 did)
+{
+	struct pasid_entry *entries = get_pasid_table_from_pde(dt->dir);
+
+	if (!entries) {
+		entries = iommu_alloc_page(GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(dt->test, entries);
+		dt->dir->val = virt_to_phys(entries) | PASID_PTE_PRESENT;
+	}
+	pasid_set_domain_id(&entries[TEST_PASID], did);
+	pasid_set_translation_type(&entries[TEST_PASID],
+				   PASID_ENTRY_PGTT_SL_ONLY);
+	pasid_set_present(&entries[TEST_PASID]);
+	return &entries[TEST_PASID];
+}
+
+static void domain_test_pasid_leaves(struct kunit *test)
+{
+	struct domain_test *dt = test->priv;
+	struct dmar_domain *domain = dt->domains[0];
+	struct device *dev = &dt->pdev.dev;
+	struct dev_pasid_info *dev_pasid;
+	u16 did;
+
+	dt->info.pasid_table = &dt->table;
+	dt->info.ats_enabled = 1;
+	dt->ats_ctrl = PCI_ATS_CTRL_ENABLE;
+	KUNIT_ASSERT_EQ(test, domain_attach_iommu(domain, &dt->greater.iommu), 0);
+	did = domain_id_iommu(domain, &dt->greater.iommu);
+	KUNIT_ASSERT_EQ(test, cache_tag_assign_domain(domain, dev, TEST_PASID), 0);
+	dev_pasid = kzalloc(sizeof(*dev_pasid), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, dev_pasid);
+	dev_pasid->dev = dev;
+	dev_pasid->pasid = TEST_PASID;
+	list_add(&dev_pasid->link_domain, &domain->dev_pasids);
+
+	dt->leaving = test_set_entry(dt, did);
+	intel_iommu_ops.remove_dev_pasid(dev, TEST_PASID, &domain->domain);
+	/* PASID cache and device TLB, and the IOTLB of the domain ID */
+	KUNIT_EXPECT_EQ(test, dt->submissions, 2);
+	KUNIT_EXPECT_EQ(test, dt->dev_tlb, 1);
+	KUNIT_EXPECT_EQ(test, dt->iotlb, 1);
+	KUNIT_EXPECT_TRUE(test, list_empty(&domain->cache_tags));
+	KUNIT_EXPECT_TRUE(test, list_empty(&domain->dev_pasids));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&domain->iommu_array));
+	KUNIT_EXPECT_FALSE(test, test_bit(did, dt->greater.domain_ids));
+	KUNIT_EXPECT_EQ(test, dt->leaving->val[0], 0);
+}
+
+static void test_remove(struct domain_test *dt, ioasid_t pasid,
+			struct iommu_domain *domain)
+{
+	dt->info.pasid_table = &dt->table;
+	intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev, pasid, domain);
+	dt->info.pasid_table = NULL;
+	intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev, pasid, domain);
+}
+
 /* It joined its group later, or has fewer PASIDs than the others */
 static void domain_test_pasid_not_had(struct kunit *test)
 {
 	struct domain_test *dt = test->priv;
-	const ioasid_t pasids[] = { TEST_PASID, dt->table.max_pasid };
-	struct iommu_domain *domains[] = {
-		&dt->domains[0]->domain, intel_iommu_ops.identity_domain,
-	};
-	unsigned int i, j;
+	struct iommu_domain *identity = intel_iommu_ops.identity_domain;
+	struct iommu_domain *domain = &dt->domains[0]->domain;
+	struct pasid_entry *entry, before;
 
-	for (i = 0; i < ARRAY_SIZE(pasids); i++) {
-		for (j = 0; j < ARRAY_SIZE(domains); j++) {
-			dt->info.pasid_table = &dt->table;
-			intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev,
-							 pasids[i], domains[j]);
-			dt->info.pasid_table = NULL;
-			intel_iommu_ops.remove_dev_pasid(&dt->pdev.dev,
-							 pasids[i], domains[j]);
-		}
-	}
+	/* What tells of this one is the entry, which is empty */
+	test_remove(dt, TEST_PASID, identity);
+	test_remove(dt, dt->table.max_pasid, identity);
+
+	entry = test_set_entry(dt, TEST_DOMAINS - 1);
+	before = *entry;
+	test_remove(dt, TEST_PASID, domain);
+	test_remove(dt, dt->table.max_pasid, domain);
+	KUNIT_EXPECT_MEMEQ(test, entry, &before, sizeof(before));
 	KUNIT_EXPECT_EQ(test, dt->submissions, 0);
 	KUNIT_EXPECT_TRUE(test, xa_empty(&dt->domains[0]->iommu_array));
+}
+
+/* Nothing is taken off to replace a domain that the device never had */
+static void domain_test_old_not_had(struct kunit *test)
+{
+	struct domain_test *dt = test->priv;
+	struct iommu_domain *old = &dt->domains[0]->domain;
+	struct iommu_domain *new = &dt->domains[1]->domain;
+	struct pasid_entry *entry, before;
+
+	if (!intel_iommu_sm)
+		kunit_skip(test, "scalable mode is off");
+	dt->greater.iommu.ecap |= TEST_ECAP_PASID;
+	dt->info.pasid_table = &dt->table;
+	entry = test_set_entry(dt, TEST_DOMAINS - 1);
+	before = *entry;
+	KUNIT_EXPECT_EQ(test, intel_iommu_set_dev_pasid(new, &dt->pdev.dev,
+							TEST_PASID, old),
+			-EBUSY);
+	KUNIT_EXPECT_MEMEQ(test, entry, &before, sizeof(before));
+	KUNIT_EXPECT_EQ(test, dt->submissions, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dt->domains[1]->cache_tags));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&dt->domains[1]->iommu_array));
 }
 
 static struct kunit_case domain_test_cases[] = {
@@ -504,7 +630,10 @@ static struct kunit_case domain_test_cases[] = {
 	KUNIT_CASE(domain_test_snooping),
 	KUNIT_CASE(domain_test_legacy),
 	KUNIT_CASE(domain_test_quiesced),
+	KUNIT_CASE(domain_test_dev_tlb),
+	KUNIT_CASE(domain_test_pasid_leaves),
 	KUNIT_CASE(domain_test_pasid_not_had),
+	KUNIT_CASE(domain_test_old_not_had),
 	{},
 };
 

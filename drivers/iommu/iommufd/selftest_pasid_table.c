@@ -245,6 +245,26 @@ const struct iommu_pasid_table_ops mock_pasid_table_ops = {
 };
 
 /**
+ * mock_attached_table() - The table that the driver has for a device
+ * @dev: Mock device
+ *
+ * For comparisons: who does not keep the device from moving must not use the table.
+ *
+ * Return: the table that was attached last and is not detached, or NULL.
+ */
+struct iommu_pasid_table *mock_attached_table(struct device *dev)
+{
+	struct mock_pasid_table_attach *attach;
+	struct iommu_pasid_table *table;
+
+	mutex_lock(&mock_attaches_lock);
+	attach = mock_attach_find(dev, NULL);
+	table = attach ? attach->table : NULL;
+	mutex_unlock(&mock_attaches_lock);
+	return table;
+}
+
+/**
  * iommufd_test_pasid_table_init() - A new mock device
  * @dev: Mock device
  */

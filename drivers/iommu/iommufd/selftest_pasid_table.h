@@ -37,6 +37,7 @@ extern const struct iommu_pasid_table_ops mock_pasid_table_ops;
 /* In selftest.c */
 struct mock_pasid_table_dev *iommufd_test_pasid_table_dev(struct device *dev);
 
+struct iommu_pasid_table *mock_attached_table(struct device *dev);
 void iommufd_test_pasid_table_init(struct device *dev);
 void iommufd_test_pasid_table_release(struct device *dev);
 int iommufd_test_pasid_table(struct iommufd_ucmd *ucmd);

@@ -10,6 +10,7 @@
 #include "iommufd_private.h"
 #include "iommufd_test.h"
 #include "selftest_pasid.h"
+#include "selftest_pasid_table.h"
 #include "selftest_reset.h"
 
 /**
@@ -24,7 +25,7 @@ int mock_reset_attach(struct iommu_domain *domain, struct device *dev)
 	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
 
 	/* What drivers are told that they replace; a guest's table is not noted */
-	WARN_ON(!dev->iommu->pasid_table &&
+	WARN_ON(!mock_attached_table(dev) &&
 		iommu_get_attached_domain(dev) != mdev->domain);
 	if (domain->type != IOMMU_DOMAIN_BLOCKED && mdev->error &&
 	    (!mdev->error_domain || mdev->error_domain == domain))
@@ -42,7 +43,7 @@ void mock_reset_quiesce(struct device *dev)
 	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
 
 	WARN_ON(mdev->domain->type != IOMMU_DOMAIN_BLOCKED ||
-		dev->iommu->pasid_table ||
+		mock_attached_table(dev) ||
 		!xa_empty(&iommufd_test_pasid_dev(dev)->domains));
 	mdev->quiet = true;
 }
@@ -65,12 +66,15 @@ static void mock_lost(struct device *dev)
 	flush_work(&dev->iommu_group->lost_work);
 }
 
+/* What the driver has: the core may have forgotten a table that is still attached */
 static bool mock_rid_uses(struct device *dev, struct iommu_domain *domain)
 {
+	struct iommu_pasid_table *table = mock_attached_table(dev);
+
+	WARN_ON(dev->iommu->pasid_table != table);
 	if (iommu_domain_is_pasid_table(domain))
-		return dev->iommu->pasid_table == to_iommu_pasid_table(domain);
-	return !dev->iommu->pasid_table &&
-	       iommufd_test_reset_dev(dev)->domain == domain;
+		return table == to_iommu_pasid_table(domain);
+	return !table && iommufd_test_reset_dev(dev)->domain == domain;
 }
 
 static u32 mock_nr_pasids(struct device *dev)
@@ -98,8 +102,10 @@ static void mock_reset_hwpt(struct iommu_test_cmd *cmd, struct device *dev,
 	WRITE_ONCE(mdev->error, cmd->reset.error);
 }
 
+/* Under the group mutex, so that no attempt to attach is half done */
 static int mock_reset_object(struct iommufd_ucmd *ucmd, struct device *dev)
 {
+	struct iommu_group *group = dev->iommu_group;
 	struct iommu_test_cmd *cmd = ucmd->cmd;
 	struct iommufd_hw_pagetable *hwpt;
 	struct iommufd_object *obj;
@@ -107,15 +113,32 @@ static int mock_reset_object(struct iommufd_ucmd *ucmd, struct device *dev)
 	obj = iommufd_get_object(ucmd->ictx, cmd->reset.pt_id, IOMMUFD_OBJ_ANY);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
+	mutex_lock(&group->mutex);
 	if (obj->type == IOMMUFD_OBJ_HWPT_PAGING ||
 	    obj->type == IOMMUFD_OBJ_HWPT_NESTED) {
 		hwpt = container_of(obj, struct iommufd_hw_pagetable, obj);
 		mock_reset_hwpt(cmd, dev, hwpt->domain);
 	}
-	iommufd_put_object(ucmd->ictx, obj);
 	cmd->reset.out_quiet = iommufd_test_reset_dev(dev)->quiet;
 	cmd->reset.out_nr_pasids = mock_nr_pasids(dev);
+	mutex_unlock(&group->mutex);
+	iommufd_put_object(ucmd->ictx, obj);
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+}
+
+/* What a test has set by MOCK_RESET_ERROR stays, unless it is to fail now */
+static void mock_reset_end(struct device *dev, u32 error)
+{
+	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
+
+	if (error) {
+		WRITE_ONCE(mdev->error_domain, NULL);
+		WRITE_ONCE(mdev->error, error);
+	}
+	iommu_device_was_reset(dev);
+	iommu_device_resume(dev, IOMMU_QUIESCE_RESET);
+	if (error)
+		WRITE_ONCE(mdev->error, 0);
 }
 
 /**
@@ -139,11 +162,7 @@ int iommufd_test_reset(struct iommufd_ucmd *ucmd, struct iommufd_device *idev)
 		iommu_device_quiesce(idev->dev, IOMMU_QUIESCE_RESET);
 		return 0;
 	case MOCK_RESET_END:
-		iommufd_test_reset_dev(idev->dev)->error_domain = NULL;
-		iommufd_test_reset_dev(idev->dev)->error = cmd->reset.error;
-		iommu_device_was_reset(idev->dev);
-		iommu_device_resume(idev->dev, IOMMU_QUIESCE_RESET);
-		iommufd_test_reset_dev(idev->dev)->error = 0;
+		mock_reset_end(idev->dev, cmd->reset.error);
 		return 0;
 	case MOCK_RESET_GIVE_UP:
 		iommu_device_resume(idev->dev, IOMMU_QUIESCE_RESET);

@@ -518,10 +518,11 @@ TEST_F(guest_msi, parent_goes)
 /* The file goes while bindings are made, or just so */
 TEST_F(guest_msi, close)
 {
-	int i, status;
+	int i, status, ready[2];
 	pid_t pid;
 
 	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, pipe(ready));
 		pid = fork();
 		ASSERT_NE(-1, pid);
 		if (!pid) {
@@ -538,13 +539,15 @@ TEST_F(guest_msi, close)
 				_exit(1);
 			if (i % 2)
 				_exit(0);
+			say_ready(ready);
 			while (!msi_unbind(fd, dev_id, IOVA) &&
 			       !msi_bind(fd, dev_id, IOVA, GPA, LENGTH))
 				;
 			_exit(2);
 		}
+		EXPECT_EQ(i % 2 == 0, gets_ready(ready));
 		if (i % 2 == 0) {
-			usleep(20000 + 1000 * i);
+			usleep(1000 * i);
 			kill(pid, SIGKILL);
 		}
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));

@@ -5,8 +5,10 @@
 #ifndef __IOMMUFD_MOCK_H
 #define __IOMMUFD_MOCK_H
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define __EXPORTED_HEADERS__
 
@@ -67,6 +69,25 @@ static int parent_alloc(int fd, __u32 dev_id, __u32 ioas_id, __u32 *id)
 				    IOMMU_HWPT_DATA_NONE, NULL, 0) ?
 		       errno :
 		       0;
+}
+
+/* The child of a fork() says that it is ready to be killed */
+static void say_ready(const int pipe[2])
+{
+	if (write(pipe[1], "", 1) != 1)
+		_exit(3);
+}
+
+/* ... and its parent waits for that. False if it ends without saying so. */
+static bool gets_ready(const int pipe[2])
+{
+	bool ready;
+	char byte;
+
+	close(pipe[1]);
+	ready = read(pipe[0], &byte, 1) == 1;
+	close(pipe[0]);
+	return ready;
 }
 
 static int destroy(int fd, __u32 id)

@@ -468,11 +468,12 @@ TEST_F(pasid_table, close)
 	struct iommu_hwpt_pasid_table_invalidate requests[64];
 	__u32 nr;
 	pid_t pid;
-	int i, status;
+	int i, status, ready[2];
 
 	for (i = 0; i < 64; i++)
 		requests[i] = good_request(i);
 	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, pipe(ready));
 		pid = fork();
 		ASSERT_NE(-1, pid);
 		if (!pid) {
@@ -489,14 +490,16 @@ TEST_F(pasid_table, close)
 				_exit(1);
 			if (i % 2)
 				_exit(0);
+			say_ready(ready);
 			while (1) {
 				nr = 64;
 				if (invalidate(fd, table_id, requests, &nr))
 					_exit(2);
 			}
 		}
+		EXPECT_EQ(i % 2 == 0, gets_ready(ready));
 		if (i % 2 == 0) {
-			usleep(20000 + 1000 * i);
+			usleep(1000 * i);
 			kill(pid, SIGKILL);
 		}
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));

@@ -37,6 +37,20 @@ static int reset_op(struct _test_data_reset *self, __u32 what, __u32 error)
 	return test_op(self->fd, IOMMU_TEST_OP_RESET, self->stdev_id, &cmd);
 }
 
+static int attach_error(struct _test_data_reset *self, __u32 stdev_id,
+			__u32 hwpt_id, __u32 error)
+{
+	struct iommu_test_cmd cmd = {
+		.reset = {
+			.what = MOCK_RESET_ERROR,
+			.pt_id = hwpt_id,
+			.error = error,
+		},
+	};
+
+	return test_op(self->fd, IOMMU_TEST_OP_RESET, stdev_id, &cmd);
+}
+
 static int pasid_attach(struct _test_data_reset *self, __u32 pasid, __u32 pt_id)
 {
 	struct iommu_test_cmd cmd = {
@@ -76,6 +90,17 @@ static bool works(struct _test_data_reset *self, __u32 hwpt_id, __u32 nr_pasids)
 	return !test_op(self->fd, IOMMU_TEST_OP_RESET, self->stdev_id, &cmd) &&
 	       !cmd.reset.out_quiet && cmd.reset.out_uses == 1 &&
 	       cmd.reset.out_nr_pasids == nr_pasids;
+}
+
+/* The same, in the end */
+static bool gets_to_work(struct _test_data_reset *self, __u32 hwpt_id,
+			 __u32 nr_pasids)
+{
+	int tries = 1000;
+
+	while (tries-- && !works(self, hwpt_id, nr_pasids))
+		usleep(10000);
+	return works(self, hwpt_id, nr_pasids);
 }
 
 /* Is nothing attached in hardware, this HWPT least of all, and the driver quiet? */
@@ -228,44 +253,36 @@ TEST_F(reset, failed)
 /* What is busy at the end of a reset is attached when it is not busy any more */
 TEST_F(reset, busy)
 {
-	static const int errors[] = { EAGAIN, ENOMEM, ENOSPC };
+	static const int errors[] = { EAGAIN, EINTR, ENOMEM, ENOSPC };
+	const __u32 *rid_id = self->rid_id;
 	unsigned int i;
-	int tries;
 
 	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		ASSERT_EQ(0, attach_error(self, self->stdev_id, rid_id[0],
+					  errors[i]));
 		ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
-		ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, errors[i]));
-		tries = 1000;
-		while (tries-- && !works(self, self->rid_id[0], 1))
-			usleep(10000);
-		ASSERT_TRUE(works(self, self->rid_id[0], 1));
+		ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
+		ASSERT_TRUE(silent(self, rid_id[0]));
+		ASSERT_EQ(0, attach_error(self, self->stdev_id, rid_id[0], 0));
+		ASSERT_TRUE(gets_to_work(self, rid_id[0], 1));
 		ASSERT_TRUE(pasid_uses(self, PASID, self->pasid_id[0]));
 	}
 
 	/* Something else comes first, or another reset, or the end of all */
+	ASSERT_EQ(0, attach_error(self, self->stdev_id, rid_id[0], EAGAIN));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
-	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
-	ASSERT_EQ(0, replace(self->fd, self->stdev_id, self->rid_id[1]));
-	ASSERT_TRUE(works(self, self->rid_id[1], 1));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
+	ASSERT_TRUE(silent(self, rid_id[0]));
+	ASSERT_EQ(0, replace(self->fd, self->stdev_id, rid_id[1]));
+	ASSERT_TRUE(works(self, rid_id[1], 1));
+	ASSERT_EQ(0, attach_error(self, self->stdev_id, rid_id[1], EAGAIN));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
-	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
+	ASSERT_TRUE(silent(self, rid_id[1]));
 	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
-	ASSERT_TRUE(silent(self, self->rid_id[1]));
-	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, EAGAIN));
-}
-
-static int attach_error(struct _test_data_reset *self, __u32 stdev_id,
-			__u32 hwpt_id, __u32 error)
-{
-	struct iommu_test_cmd cmd = {
-		.reset = {
-			.what = MOCK_RESET_ERROR,
-			.pt_id = hwpt_id,
-			.error = error,
-		},
-	};
-
-	return test_op(self->fd, IOMMU_TEST_OP_RESET, stdev_id, &cmd);
+	ASSERT_TRUE(silent(self, rid_id[1]));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
+	ASSERT_TRUE(silent(self, rid_id[1]));
 }
 
 /* Who attaches something meanwhile hears what the driver says of it */
@@ -285,7 +302,7 @@ TEST_F(reset, busy_group)
 {
 	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
 	__u32 stdev_id[2], dev_id[2];
-	int i, tries;
+	int i;
 
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, device_add_flags(self->fd, self->ioas_id, flags,
@@ -300,9 +317,7 @@ TEST_F(reset, busy_group)
 	self->stdev_id = stdev_id[0];
 	ASSERT_TRUE(silent(self, self->rid_id[0]));
 	ASSERT_EQ(0, attach_error(self, stdev_id[0], self->rid_id[0], 0));
-	for (tries = 0; tries < 1000 && !works(self, self->rid_id[0], 0); tries++)
-		usleep(10000);
-	ASSERT_TRUE(works(self, self->rid_id[0], 0));
+	ASSERT_TRUE(gets_to_work(self, self->rid_id[0], 0));
 }
 
 /* A device that does not answer is cut off until a reset, and for no less */

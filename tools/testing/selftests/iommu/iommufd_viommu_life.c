@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "iommufd_viommu.h"
+#include "nested_asleep.h"
 #include "nested_order.h"
 
 #define VIRT_ID 5
@@ -328,10 +329,11 @@ TEST_F_TIMEOUT(viommu_life, killed, 120)
 {
 	struct iommu_test_cmd query;
 	struct guest guest;
-	int i, status;
+	int i, status, ready[2];
 	pid_t pid;
 
 	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, pipe(ready));
 		pid = fork();
 		ASSERT_LE(0, pid);
 		if (!pid) {
@@ -339,6 +341,7 @@ TEST_F_TIMEOUT(viommu_life, killed, 120)
 				_exit(1);
 			if (i % 4 == 0)
 				_exit(0);
+			say_ready(ready);
 			if (i % 4 == 1)
 				fcntl(guest.file, F_SETFL, 0);
 			if (i % 4 == 1)
@@ -348,8 +351,11 @@ TEST_F_TIMEOUT(viommu_life, killed, 120)
 				;
 			_exit(2);
 		}
+		EXPECT_EQ(i % 4 != 0, gets_ready(ready));
+		if (i % 4 == 1)
+			EXPECT_TRUE(falls_asleep(&pid, 'S'));
 		if (i % 4) {
-			usleep(50000);
+			usleep(1000 * i);
 			kill(pid, SIGKILL);
 		}
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));

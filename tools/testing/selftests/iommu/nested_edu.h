@@ -41,7 +41,7 @@ static inline int edu_open(struct edu *edu, unsigned int nth)
 	return vfio_open(&edu->dev, EDU_VENDOR, EDU_DEVICE, nth);
 }
 
-/* The device takes 100 ms for each DMA, or no time where it was told so */
+/* The device takes 100 ms for each DMA, or as long as its dma-ms says */
 static inline int edu_wait(struct edu *edu)
 {
 	int tries = 5000, quick = 200;

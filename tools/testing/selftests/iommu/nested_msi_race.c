@@ -48,7 +48,7 @@ FIXTURE_SETUP(race)
 		SKIP(return, "%s", env_reason(rc));
 	ASSERT_EQ(0, rc);
 	ASSERT_EQ(0, read_affinity(self->affinity, sizeof(self->affinity)));
-	ASSERT_EQ(0, faults_write(MSI_AFFINITY, "1", 0));
+	ASSERT_EQ(0, file_write(MSI_AFFINITY, "1", 0));
 	ASSERT_EQ(0, bell_window(&env->vm, env->dev, &window));
 	bell_map(&env->table, &elsewhere);
 	bell_map(&env->table, &window);
@@ -62,7 +62,7 @@ FIXTURE_SETUP(race)
 FIXTURE_TEARDOWN(race)
 {
 	msi_env_exit(&self->r.m);
-	EXPECT_EQ(0, faults_write(MSI_AFFINITY, self->affinity, 0));
+	EXPECT_EQ(0, file_write(MSI_AFFINITY, self->affinity, 0));
 }
 
 /* What may come out of a call: 0 if it is one of those, or @rc */

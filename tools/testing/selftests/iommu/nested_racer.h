@@ -16,6 +16,9 @@
 #define RACER_ROUNDS	10
 /* How many seconds more they get for it */
 #define RACER_PATIENCE	60
+/* Counts above this, or above what they have to get to, are enough */
+#define RACER_ENOUGH	500
+#define RACER_POLL_MS	10
 
 #define READ_SHARED(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_SHARED(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
@@ -68,7 +71,10 @@ static inline void racers_stop(struct racer *racers, unsigned int nr,
 		pthread_join(racers[i].thread, NULL);
 }
 
-/* Fails only if there are no threads to be had */
+/*
+ * @data is for those that have none of their own. Fails only if there are no
+ * threads to be had.
+ */
 static inline int racers_start(struct racer *racers, unsigned int nr, void *data,
 			       bool *stop)
 {
@@ -76,7 +82,8 @@ static inline int racers_start(struct racer *racers, unsigned int nr, void *data
 	int rc;
 
 	for (i = 0; i < nr; i++) {
-		racers[i].data = data;
+		if (!racers[i].data)
+			racers[i].data = data;
 		racers[i].stop = stop;
 		rc = -pthread_create(&racers[i].thread, NULL, racer_main,
 				     &racers[i]);
@@ -131,29 +138,43 @@ static inline bool counts_above(const unsigned int *counts, unsigned int nr,
 	return true;
 }
 
+static inline bool racers_failed(const struct racer *racers, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (READ_SHARED(racers[i].error))
+			return true;
+	return false;
+}
+
 /*
- * Let them run for some time, and on a machine with much to do until each got
- * somewhere and all @counts are above @least, or one of them fails.
+ * Let them run for @seconds, or until all @counts are high enough if that is
+ * sooner. On a machine with much to do they run until each got somewhere and all
+ * @counts are above @least. Without @counts it is the time that matters.
  */
 static inline int racers_run_for(struct racer *racers, unsigned int nr,
 				 void *data, unsigned int seconds,
 				 const unsigned int *counts,
 				 unsigned int nr_counts, unsigned int least)
 {
-	unsigned int i, tries = RACER_PATIENCE;
+	unsigned int enough = least > RACER_ENOUGH ? least : RACER_ENOUGH;
+	unsigned int polls = seconds * 1000 / RACER_POLL_MS;
+	unsigned int more = RACER_PATIENCE * 1000 / RACER_POLL_MS;
+	unsigned int i, goal;
 	bool stop = false;
 	int rc;
 
 	rc = racers_start(racers, nr, data, &stop);
 	if (rc)
 		return rc;
-	sleep(seconds);
-	while (tries-- && (!racers_got_somewhere(racers, nr) ||
-			   !counts_above(counts, nr_counts, least))) {
-		for (i = 0; i < nr; i++)
-			if (READ_SHARED(racers[i].error))
-				return racers_end(racers, nr, &stop);
-		sleep(1);
+	for (i = 0; i < polls + more && !racers_failed(racers, nr); i++) {
+		goal = i < polls ? enough : least;
+		if ((i >= polls || nr_counts) &&
+		    racers_got_somewhere(racers, nr) &&
+		    counts_above(counts, nr_counts, goal))
+			break;
+		usleep(RACER_POLL_MS * 1000);
 	}
 	return racers_end(racers, nr, &stop);
 }

@@ -373,16 +373,7 @@ static bool attach_pasid(struct _test_data_sequence *self)
 	unsigned int source = 1 + pick(self, SOURCES - 1);
 	enum target target = pick(self, HOST_TARGETS + 1);
 	struct seq_dev *d = &self->s.dev[dev];
-	struct vfio_device_attach_iommufd_pt cmd = {
-		.argsz = sizeof(cmd),
-		.flags = VFIO_DEVICE_ATTACH_PASID,
-		.pasid = seq_pasid(source),
-	};
-	struct vfio_device_detach_iommufd_pt detach = {
-		.argsz = sizeof(detach),
-		.flags = VFIO_DEVICE_DETACH_PASID,
-		.pasid = seq_pasid(source),
-	};
+	struct vfio_dev *vdev = &d->edu.dev;
 	int rc, expected = 0;
 
 	if (self->s.sources == 1)
@@ -390,14 +381,14 @@ static bool attach_pasid(struct _test_data_sequence *self)
 	if (target == HOST_TARGETS) {
 		note(self, "device %u: detach source %u", dev, source);
 		target = DETACHED;
-		rc = call(d->edu.dev.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
+		rc = vfio_detach_pasid(vdev, seq_pasid(source));
 	} else {
 		note(self, "device %u: attach source %u to %u", dev, source,
 		     target);
 		if (is_guest_table(d->at[0]))
 			expected = -EINVAL;
-		cmd.pt_id = self->s.pt[target];
-		rc = call(d->edu.dev.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+		rc = vfio_attach_pasid(vdev, seq_pasid(source),
+				       self->s.pt[target]);
 	}
 	if (!expected)
 		d->at[source] = target;
@@ -499,11 +490,7 @@ static bool power(struct _test_data_sequence *self)
 /* Returns when nobody has the device any more */
 static void *remove_device(void *name)
 {
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove",
-		 (const char *)name);
-	return (void *)(intptr_t)faults_write(path, "1", 0);
+	return (void *)(intptr_t)pci_write(name, "remove", "1");
 }
 
 /* Take the device away and bring it back, for VFIO again */
@@ -511,14 +498,12 @@ static bool replug(struct _test_data_sequence *self)
 {
 	unsigned int dev = pick(self, DEVS);
 	struct vfio_dev *vdev = &self->s.dev[dev].edu.dev;
-	char path[PATH_MAX], name[PCI_NAME_LEN];
 	pthread_t thread;
 	void *result;
 	int rc;
 
 	note(self, "device %u: unplug", dev);
-	memcpy(name, vdev->name, sizeof(name));
-	rc = -pthread_create(&thread, NULL, remove_device, name);
+	rc = -pthread_create(&thread, NULL, remove_device, vdev->name);
 	vfio_close(vdev);
 	rc = rc ?: -pthread_join(thread, &result);
 	rc = rc ?: (int)(intptr_t)result;
@@ -527,11 +512,7 @@ static bool replug(struct _test_data_sequence *self)
 	if (!expect(self, 0, rc) || !check_device(self, !dev))
 		return false;
 
-	rc = faults_write("/sys/bus/pci/rescan", "1", 0);
-	snprintf(path, sizeof(path),
-		 "/sys/bus/pci/devices/%s/driver_override", name);
-	rc = rc ?: faults_write(path, "vfio-pci", 0);
-	rc = rc ?: faults_write("/sys/bus/pci/drivers_probe", name, 0);
+	rc = pci_give_back(vdev);
 	return expect(self, 0, rc ?: seq_open(&self->s, dev)) &&
 	       check_device(self, dev);
 }

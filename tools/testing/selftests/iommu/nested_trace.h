@@ -14,26 +14,13 @@
 
 #define TRACING		"/sys/kernel/tracing/"
 
-static inline int faults_write(const char *path, const char *text, int flags)
-{
-	int fd = open(path, O_WRONLY | flags);
-	int rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
 /* Forget what was traced, and trace from here on */
 static inline int faults_start(void)
 {
-	int rc = faults_write(TRACING "events/iommu/io_page_fault/enable", "1",
-			      0);
+	int rc = file_write(TRACING "events/iommu/io_page_fault/enable", "1",
+			    0);
 
-	return rc ?: faults_write(TRACING "trace", "", O_TRUNC);
+	return rc ?: file_write(TRACING "trace", "", O_TRUNC);
 }
 
 /* The faults of @dev traced so far at an address from @first to @last */

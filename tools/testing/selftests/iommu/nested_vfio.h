@@ -62,6 +62,39 @@ static inline int vfio_number(const char *name)
 	return number;
 }
 
+static inline int file_write(const char *path, const char *text, int flags)
+{
+	int fd = open(path, O_WRONLY | flags);
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* To a file of the device's in sysfs */
+static inline int pci_write(const char *name, const char *file,
+			    const char *text)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", name, file);
+	return file_write(path, text, 0);
+}
+
+/* After a device was removed: find it again and hand it to vfio-pci */
+static inline int pci_give_back(const struct vfio_dev *dev)
+{
+	int rc = file_write("/sys/bus/pci/rescan", "1", 0);
+
+	rc = rc ?: pci_write(dev->name, "driver_override", "vfio-pci");
+	rc = rc ?: file_write("/sys/bus/pci/drivers_probe", dev->name, 0);
+	return rc ?: vfio_number(dev->name) < 0 ? -ENODEV : 0;
+}
+
 static inline int pci_only(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.';
@@ -234,6 +267,29 @@ static inline int vfio_attach(struct vfio_dev *dev, __u32 pt)
 static inline int vfio_detach(struct vfio_dev *dev)
 {
 	struct vfio_device_detach_iommufd_pt cmd = { .argsz = sizeof(cmd) };
+
+	return call(dev->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
+}
+
+static inline int vfio_attach_pasid(struct vfio_dev *dev, __u32 pasid, __u32 pt)
+{
+	struct vfio_device_attach_iommufd_pt cmd = {
+		.argsz = sizeof(cmd),
+		.flags = VFIO_DEVICE_ATTACH_PASID,
+		.pt_id = pt,
+		.pasid = pasid,
+	};
+
+	return call(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+}
+
+static inline int vfio_detach_pasid(struct vfio_dev *dev, __u32 pasid)
+{
+	struct vfio_device_detach_iommufd_pt cmd = {
+		.argsz = sizeof(cmd),
+		.flags = VFIO_DEVICE_DETACH_PASID,
+		.pasid = pasid,
+	};
 
 	return call(dev->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
 }

@@ -105,11 +105,7 @@ static void invalidate(struct caller *caller)
 
 static void reset_device(struct caller *caller)
 {
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset",
-		 caller->v->env.dev->name);
-	caller->rc = faults_write(path, "1", 0);
+	caller->rc = pci_write(caller->v->env.dev->name, "reset", "1");
 }
 
 /* A reset empties the device's buffer, too */

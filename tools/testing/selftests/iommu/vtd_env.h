@@ -31,6 +31,9 @@
 #define ECAP_SSTS	_BITULL(46)
 #define ECAP_FSTS	_BITULL(47)
 
+/* In the log where the kernel waited for a device in vain */
+#define TIME_OUT	"Invalidation Time-out Error"
+
 struct vtd {
 	struct env env;		/* GIOVA leads to A in its table */
 	struct s1_table other;	/* there it leads to B */
@@ -160,26 +163,6 @@ static inline bool vtd_ats_on(const struct vfio_dev *dev)
 	return value & PCI_ATS_CTRL_ENABLE;
 }
 
-/* To a file of the device's in sysfs */
-static inline int pci_write(const char *name, const char *file,
-			    const char *text)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", name, file);
-	return faults_write(path, text, 0);
-}
-
-/* After a device was removed: find it again and hand it to vfio-pci */
-static inline int pci_give_back(const struct vfio_dev *dev)
-{
-	int rc = faults_write("/sys/bus/pci/rescan", "1", 0);
-
-	rc = rc ?: pci_write(dev->name, "driver_override", "vfio-pci");
-	rc = rc ?: faults_write("/sys/bus/pci/drivers_probe", dev->name, 0);
-	return rc ?: vfio_number(dev->name) < 0 ? -ENODEV : 0;
-}
-
 /*
  * Who blocks all DMA of a device that is lost is a thread of the kernel's: give it
  * time, but then nothing gets through.
@@ -240,11 +223,11 @@ static inline bool vtd_refused(struct vtd *v, __u32 pasid, int error)
 {
 	bool refused;
 
-	if (faults_write(TRACING "trace", "", O_TRUNC) ||
-	    faults_write(TRACE_REFUSED, "1", 0))
+	if (file_write(TRACING "trace", "", O_TRUNC) ||
+	    file_write(TRACE_REFUSED, "1", 0))
 		return false;
 	refused = vtd_changed(v, pasid) == -EREMOTEIO;
-	return !faults_write(TRACE_REFUSED, "0", 0) && refused &&
+	return !file_write(TRACE_REFUSED, "0", 0) && refused &&
 	       refusal(v->env.dev, pasid) == error;
 }
 

@@ -40,7 +40,7 @@ static int injection_init(void)
 	for (i = 0; settings[i]; i += 2) {
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s",
 			 settings[i]);
-		rc = rc ?: faults_write(path, settings[i + 1], 0);
+		rc = rc ?: file_write(path, settings[i + 1], 0);
 	}
 	return rc;
 }

@@ -158,17 +158,35 @@ struct memory {
 };
 
 /* Pages that a CPU has at hand do not count as free, but are */
-static struct memory memory_now(void)
+static struct memory memory_read(void)
 {
 	long page_kib = sysconf(_SC_PAGESIZE) / 1024;
 
-	/* What is freed after a grace period, or by a worker, is free by then */
-	usleep(500000);
 	return (struct memory){
 		.free = proc_sum("/proc/meminfo", "MemFree:") +
 			proc_sum("/proc/zoneinfo", " count:") * page_kib,
 		.slab = proc_sum("/proc/meminfo", "SUnreclaim:"),
 	};
+}
+
+static bool memory_agrees(const struct memory *a, const struct memory *b)
+{
+	return labs(a->free - b->free) < LOST_KIB / 8 &&
+	       labs(a->slab - b->slab) < LOST_SLAB_KIB / 8;
+}
+
+/* When what is freed after a grace period, or by a worker, is free */
+static struct memory memory_now(void)
+{
+	struct memory last, now = memory_read();
+	int tries = 50;
+
+	do {
+		last = now;
+		usleep(200000);
+		now = memory_read();
+	} while (!memory_agrees(&last, &now) && --tries);
+	return now;
 }
 
 /*
@@ -360,13 +378,13 @@ TEST_F_TIMEOUT(hostile, killed, 120)
 				&env->hwpt));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
 	ASSERT_EQ(0, faults_start());
-	ASSERT_EQ(0, faults_write(TRACE_REFUSED, "1", 0));
+	ASSERT_EQ(0, file_write(TRACE_REFUSED, "1", 0));
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child)
 		scan(env);
 	EXPECT_TRUE(scan_begins(env->dev));
-	EXPECT_EQ(0, faults_write(TRACE_REFUSED, "0", 0));
+	EXPECT_EQ(0, file_write(TRACE_REFUSED, "0", 0));
 	EXPECT_EQ(0, waitpid(child, &status, WNOHANG));
 	start = time(NULL);
 	kill(child, SIGKILL);

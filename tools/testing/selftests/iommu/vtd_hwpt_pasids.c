@@ -46,29 +46,6 @@ static int hwpt_alloc_s1_pasid(int fd, __u32 dev, __u32 parent,
 	return rc;
 }
 
-static int attach_pasid(struct vfio_dev *dev, __u32 pasid, __u32 pt)
-{
-	struct vfio_device_attach_iommufd_pt cmd = {
-		.argsz = sizeof(cmd),
-		.flags = VFIO_DEVICE_ATTACH_PASID,
-		.pt_id = pt,
-		.pasid = pasid,
-	};
-
-	return call(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
-}
-
-static int detach_pasid(struct vfio_dev *dev, __u32 pasid)
-{
-	struct vfio_device_detach_iommufd_pt cmd = {
-		.argsz = sizeof(cmd),
-		.flags = VFIO_DEVICE_DETACH_PASID,
-		.pasid = pasid,
-	};
-
-	return call(dev->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
-}
-
 /* Nothing is attached, each place is mapped by itself, the edu has its pattern */
 FIXTURE_SETUP(hwpt_pasids)
 {
@@ -121,7 +98,7 @@ TEST_F(hwpt_pasids, pasid_first)
 	struct probe *probe = &self->probe;
 	struct vfio_dev *dev = &self->edu.dev;
 
-	ASSERT_EQ(0, attach_pasid(dev, PASID, self->paging));
+	ASSERT_EQ(0, vfio_attach_pasid(dev, PASID, self->paging));
 	EXPECT_EQ(NOWHERE, dma(probe, 0, probe->a));
 	ASSERT_EQ(0, vfio_attach(dev, self->paging));
 	EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
@@ -145,13 +122,13 @@ TEST_F(hwpt_pasids, pasid_alone)
 	for (i = 0; i < ARRAY_SIZE(hwpts); i++) {
 		iova = hwpts[i] == self->s1 ? GIOVA : probe->a;
 		ASSERT_EQ(0, probe_unmap_a(probe));
-		ASSERT_EQ(0, attach_pasid(dev, PASID, hwpts[i]));
+		ASSERT_EQ(0, vfio_attach_pasid(dev, PASID, hwpts[i]));
 		EXPECT_EQ(NOWHERE, dma(probe, PASID, iova));
 		ASSERT_EQ(0, probe_map_a(probe));
 		EXPECT_EQ(AT_A, dma(probe, PASID, iova)) {
 			TH_LOG("HWPT %u", i);
 		}
-		ASSERT_EQ(0, detach_pasid(dev, PASID));
+		ASSERT_EQ(0, vfio_detach_pasid(dev, PASID));
 	}
 }
 
@@ -162,7 +139,7 @@ TEST_F(hwpt_pasids, pasid_first_nested)
 	struct vfio_dev *dev = &self->edu.dev;
 	int fd = self->vm.iommufd;
 
-	ASSERT_EQ(0, attach_pasid(dev, PASID, self->s1));
+	ASSERT_EQ(0, vfio_attach_pasid(dev, PASID, self->s1));
 	ASSERT_EQ(0, vfio_attach(dev, self->paging));
 	EXPECT_EQ(AT_A, dma(probe, PASID, GIOVA));
 	probe_map(probe, &self->table, GIOVA, AT_B);
@@ -184,8 +161,8 @@ TEST_F(hwpt_pasids, rid_changes)
 	unsigned int i;
 	__u32 rid;
 
-	ASSERT_EQ(0, attach_pasid(dev, PASID, self->paging));
-	ASSERT_EQ(0, attach_pasid(dev, SECOND, self->s1));
+	ASSERT_EQ(0, vfio_attach_pasid(dev, PASID, self->paging));
+	ASSERT_EQ(0, vfio_attach_pasid(dev, SECOND, self->s1));
 	for (i = 0; i < 2 * ARRAY_SIZE(rids); i++) {
 		EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
 		EXPECT_EQ(AT_A, dma(probe, SECOND, GIOVA));
@@ -212,15 +189,15 @@ TEST_F(hwpt_pasids, pasid_changes)
 	int i;
 
 	ASSERT_EQ(0, vfio_attach(dev, self->paging));
-	ASSERT_EQ(0, attach_pasid(dev, SECOND, self->paging));
+	ASSERT_EQ(0, vfio_attach_pasid(dev, SECOND, self->paging));
 	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(0, attach_pasid(dev, PASID, self->paging));
+		ASSERT_EQ(0, vfio_attach_pasid(dev, PASID, self->paging));
 		EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
 		EXPECT_EQ(NOWHERE, dma(probe, PASID, GIOVA));
-		ASSERT_EQ(0, attach_pasid(dev, PASID, self->s1));
+		ASSERT_EQ(0, vfio_attach_pasid(dev, PASID, self->s1));
 		EXPECT_EQ(NOWHERE, dma(probe, PASID, probe->a));
 		EXPECT_EQ(AT_A, dma(probe, PASID, GIOVA));
-		ASSERT_EQ(0, detach_pasid(dev, PASID));
+		ASSERT_EQ(0, vfio_detach_pasid(dev, PASID));
 		EXPECT_EQ(NOWHERE, dma(probe, PASID, GIOVA));
 		EXPECT_EQ(AT_A, dma(probe, SECOND, probe->a));
 		EXPECT_EQ(AT_A, dma(probe, 0, probe->a));
@@ -255,8 +232,8 @@ TEST_F(hwpt_pasids, close_and_remove)
 	other.b = probe->b;
 
 	ASSERT_EQ(0, vfio_attach(dev, self->paging));
-	ASSERT_EQ(0, attach_pasid(dev, PASID, self->paging));
-	ASSERT_EQ(0, attach_pasid(dev, SECOND, self->s1));
+	ASSERT_EQ(0, vfio_attach_pasid(dev, PASID, self->paging));
+	ASSERT_EQ(0, vfio_attach_pasid(dev, SECOND, self->s1));
 	EXPECT_EQ(AT_A, dma(probe, PASID, probe->a));
 	EXPECT_EQ(AT_A, dma(probe, SECOND, GIOVA));
 	EXPECT_EQ(AT_A, dma(&other, 0, probe->a));
@@ -289,7 +266,7 @@ TEST_F_TIMEOUT(hwpt_pasids, most, 240)
 	for (pasid = 1; pasid < 2 * MOST; pasid++) {
 		ASSERT_EQ(0, hwpt_alloc(self->vm.iommufd, dev->id, ioas,
 					IOMMU_HWPT_ALLOC_PASID, &hwpt));
-		rc = attach_pasid(dev, pasid, hwpt);
+		rc = vfio_attach_pasid(dev, pasid, hwpt);
 		if (rc)
 			break;
 	}
@@ -298,10 +275,10 @@ TEST_F_TIMEOUT(hwpt_pasids, most, 240)
 	/* The device's other requests, and changes of what there is */
 	EXPECT_EQ(0, vfio_attach(dev, self->paging));
 	EXPECT_EQ(AT_A, dma(&self->probe, 0, self->probe.a));
-	EXPECT_EQ(0, attach_pasid(dev, MOST, hwpt));
-	EXPECT_EQ(-ENOSPC, attach_pasid(dev, pasid, hwpt));
-	EXPECT_EQ(0, detach_pasid(dev, 1));
-	EXPECT_EQ(0, attach_pasid(dev, pasid, self->paging));
+	EXPECT_EQ(0, vfio_attach_pasid(dev, MOST, hwpt));
+	EXPECT_EQ(-ENOSPC, vfio_attach_pasid(dev, pasid, hwpt));
+	EXPECT_EQ(0, vfio_detach_pasid(dev, 1));
+	EXPECT_EQ(0, vfio_attach_pasid(dev, pasid, self->paging));
 	EXPECT_EQ(AT_A, dma(&self->probe, pasid, self->probe.a));
 
 	/* Somebody else */
@@ -313,7 +290,7 @@ TEST_F_TIMEOUT(hwpt_pasids, most, 240)
 	ASSERT_EQ(0, hwpt_alloc(other.iommufd, self->peer.dev.id, other.ioas,
 				IOMMU_HWPT_ALLOC_PASID, &hwpt));
 	EXPECT_EQ(0, vfio_attach(&self->peer.dev, hwpt));
-	EXPECT_EQ(0, attach_pasid(&self->peer.dev, PASID, hwpt));
+	EXPECT_EQ(0, vfio_attach_pasid(&self->peer.dev, PASID, hwpt));
 	EXPECT_EQ(AT_B, dma(&other_probe, PASID, other_probe.b));
 	vfio_close(&self->peer.dev);
 	vm_exit(&other);
@@ -345,15 +322,15 @@ TEST_F_TIMEOUT(hwpt_pasids, one_hwpt, 240)
 	__u32 pasid;
 
 	for (pasid = 1; pasid <= MOST; pasid++)
-		ASSERT_EQ(0, attach_pasid(dev, pasid, self->paging));
-	EXPECT_EQ(-ENOSPC, attach_pasid(dev, pasid, self->paging));
+		ASSERT_EQ(0, vfio_attach_pasid(dev, pasid, self->paging));
+	EXPECT_EQ(-ENOSPC, vfio_attach_pasid(dev, pasid, self->paging));
 	for (pasid = 1; pasid <= MOST; pasid++)
 		ASSERT_EQ(AT_A, dma(probe, pasid, probe->a));
 
 	ASSERT_EQ(0, faults_start());
-	ASSERT_EQ(0, faults_write(TRACE_QUEUE, "1", 0));
+	ASSERT_EQ(0, file_write(TRACE_QUEUE, "1", 0));
 	EXPECT_EQ(0, probe_unmap_a(probe));
-	ASSERT_EQ(0, faults_write(TRACE_QUEUE, "0", 0));
+	ASSERT_EQ(0, file_write(TRACE_QUEUE, "0", 0));
 	count = descriptors();
 	TH_LOG("%u descriptors", count);
 	/* An IOTLB and a device TLB, and a wait for each 16 or so */

@@ -10,9 +10,17 @@
 #include "../kselftest_harness.h"
 
 #define TRIES		20
-/* What a race has to get to, and how long it takes at least */
+/* What a race gets to in this time, or with patience, and what is too little */
 #define RACE_ROUNDS	500
 #define RACE_SECONDS	20
+#define RACE_LEAST	100
+
+/* What is counted in a race */
+enum {
+	ATTACHED,
+	FILLED,		/* the device had something in its TLB */
+	COUNTS,
+};
 
 FIXTURE(legacy)
 {
@@ -20,7 +28,7 @@ FIXTURE(legacy)
 	struct vm vm;
 	struct vm apart;	/* the same memory in another address space */
 	struct probe probe;
-	unsigned int attached;
+	unsigned int counts[COUNTS];
 	unsigned int stale;
 };
 
@@ -108,13 +116,6 @@ TEST_F(legacy, attach)
 	}
 }
 
-static int use_queue(void *data, unsigned int i)
-{
-	struct _test_data_legacy *self = data;
-
-	return vm_map_and_unmap(&self->vm);
-}
-
 /*
  * The device is reset while its address space changes all the time. That it is asked
  * for an answer meanwhile would be in the log.
@@ -123,11 +124,12 @@ TEST_F(legacy, reset)
 {
 	struct probe *probe = &self->probe;
 	struct racer racers[] = {
-		{ use_queue, "the address space" },
+		{ vm_round, "the address space", &self->vm },
 	};
+	int i, log = log_open();
 	bool stop = false;
-	int i;
 
+	ASSERT_LE(0, log);
 	ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), self, &stop));
 	for (i = 0; i < TRIES; i++) {
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
@@ -138,6 +140,8 @@ TEST_F(legacy, reset)
 		EXPECT_EQ(0, probe_map_a(probe));
 	}
 	EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
+	EXPECT_EQ(0, log_count(log, TIME_OUT));
+	close(log);
 }
 
 /* It sleeps while something is unmapped, and something else is attached */
@@ -172,7 +176,8 @@ static int attach_and_detach(void *data, unsigned int i)
 	if (!rc && i % 3 == 1)
 		rc = vfio_detach(dev);
 	if (!rc)
-		__atomic_add_fetch(&self->attached, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&self->counts[ATTACHED], 1,
+				   __ATOMIC_RELAXED);
 	return rc;
 }
 
@@ -185,9 +190,12 @@ static int dma_and_unmap(void *data, unsigned int i)
 	__u8 *a = vm_ptr(vm, probe->a);
 	int rc;
 
+	memset(a, VM_UNTOUCHED, EDU_CHUNK);
 	rc = ioas_map(vm->iommufd, vm->ioas, a, GIOVA, PLACE_SIZE);
 	/* Now the device has it in its TLB, unless it is just being detached */
 	rc = rc ?: edu_write(&self->edu, GIOVA);
+	if (!rc && probe_compare(probe, a) == AT_A)
+		__atomic_add_fetch(&self->counts[FILLED], 1, __ATOMIC_RELAXED);
 	rc = rc ?: ioas_unmap(vm->iommufd, vm->ioas, GIOVA, PLACE_SIZE);
 	memset(a, VM_UNTOUCHED, EDU_CHUNK);
 	rc = rc ?: edu_write(&self->edu, GIOVA);
@@ -205,10 +213,13 @@ TEST_F_TIMEOUT(legacy, race, 300)
 	};
 
 	EXPECT_EQ(0, racers_run_for(racers, ARRAY_SIZE(racers), self,
-				    RACE_SECONDS, &self->attached, 1,
+				    RACE_SECONDS, self->counts, COUNTS,
 				    RACE_ROUNDS));
 	EXPECT_EQ(0, self->stale);
-	TH_LOG("%u attached, %u rounds", self->attached, racers[1].rounds);
+	EXPECT_LT(RACE_LEAST, self->counts[ATTACHED]);
+	EXPECT_LT(RACE_LEAST, self->counts[FILLED]);
+	TH_LOG("%u attached, %u of %u rounds had A in the TLB",
+	       self->counts[ATTACHED], self->counts[FILLED], racers[1].rounds);
 }
 
 TEST_HARNESS_MAIN

@@ -16,8 +16,6 @@
 
 #define PASID		5
 #define TRIES		20
-/* In the log where the kernel waited for a device in vain */
-#define TIME_OUT	"Invalidation Time-out Error"
 #define BLAME_TRIES	100
 
 FIXTURE(lost)
@@ -210,25 +208,17 @@ TEST_F(lost, until_reset)
 	EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
 }
 
-/* Somebody who uses the queue all the time, for the other device and its TLB */
-static int use_queue(void *data, unsigned int i)
-{
-	struct _test_data_lost *self = data;
-
-	return vm_map_and_unmap(&self->apart);
-}
-
 /*
- * The first device does not answer, again and again, while the TLB of the other one,
- * which does, is invalidated all the time: the other one goes on. If it were taken for the one that
- * does not answer, it would be blocked until it is reset.
+ * The first device does not answer, again and again, while the TLB of the other
+ * one, which does, is invalidated all the time: the other one goes on. If it were
+ * taken for the one that does not answer, it would be blocked until it is reset.
  */
 TEST_F_TIMEOUT(lost, blame, 300)
 {
 	struct env *env = &self->v.env;
 	struct probe *probe = &env->probe;
 	struct racer racers[] = {
-		{ use_queue, "a device that answers" },
+		{ vm_round, "a device that answers", &self->apart },
 	};
 	int i, blamed = 0;
 	bool stop = false;
@@ -273,7 +263,7 @@ TEST_F_TIMEOUT(lost, both, 300)
 	struct env *env = &self->v.env;
 	struct probe *probe = &env->probe;
 	struct racer racers[] = {
-		{ use_queue, "another address space" },
+		{ vm_round, "another address space", &self->apart },
 		{ use_interrupts, "interrupts" },
 	};
 	bool stop = false;

@@ -90,18 +90,6 @@ FIXTURE_TEARDOWN(mixed)
 	env_exit(&self->env);
 }
 
-static int attach_pasid(struct vfio_dev *dev, __u32 pt)
-{
-	struct vfio_device_attach_iommufd_pt cmd = {
-		.argsz = sizeof(cmd),
-		.flags = VFIO_DEVICE_ATTACH_PASID,
-		.pt_id = pt,
-		.pasid = PASID,
-	};
-
-	return call(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
-}
-
 /* Let the IOMMU walk the page table of the peer from its top */
 static int forget(struct _test_data_mixed *self)
 {
@@ -138,7 +126,8 @@ TEST_F(mixed, refused)
 	}
 	/* A guest's table has no PASIDs of the host's beside it */
 	for (i = 0; i < 2; i++)
-		EXPECT_EQ(-EINVAL, attach_pasid(env->dev, hwpts[i]));
+		EXPECT_EQ(-EINVAL,
+			  vfio_attach_pasid(env->dev, PASID, hwpts[i]));
 	EXPECT_EQ(0, forget(self));
 	EXPECT_EQ(AT_B, probe_dma(&self->probe, HIGH));
 	EXPECT_EQ(0, high_unmap(self));

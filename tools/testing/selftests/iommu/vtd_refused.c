@@ -363,32 +363,19 @@ TEST_F(refused, host_pasids)
 {
 	struct vtd *v = &self->v;
 	struct env *env = &v->env;
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
-		.flags = VFIO_DEVICE_ATTACH_PASID,
-		.pasid = PASID,
-	};
-	struct vfio_device_detach_iommufd_pt detach = {
-		.argsz = sizeof(detach),
-		.flags = VFIO_DEVICE_DETACH_PASID,
-		.pasid = PASID,
-	};
-	int fd = env->vm.iommufd;
+	__u32 hwpt;
 
-	ASSERT_EQ(0, hwpt_alloc(fd, env->dev->id, env->vm.ioas,
-				IOMMU_HWPT_ALLOC_PASID, &attach.pt_id));
-	EXPECT_EQ(-EINVAL, call(env->dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-				&attach));
+	ASSERT_EQ(0, hwpt_alloc(env->vm.iommufd, env->dev->id, env->vm.ioas,
+				IOMMU_HWPT_ALLOC_PASID, &hwpt));
+	EXPECT_EQ(-EINVAL, vfio_attach_pasid(env->dev, PASID, hwpt));
 	EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
 
-	ASSERT_EQ(0, vfio_attach(env->dev, attach.pt_id));
-	ASSERT_EQ(0, call(env->dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-			  &attach));
+	ASSERT_EQ(0, vfio_attach(env->dev, hwpt));
+	ASSERT_EQ(0, vfio_attach_pasid(env->dev, PASID, hwpt));
 	EXPECT_EQ(-EINVAL, vfio_attach(env->dev, env->hwpt));
 	EXPECT_EQ(AT_B, vtd_dma(v, PASID, env->probe.b));
 	EXPECT_EQ(AT_A, probe_dma(&env->probe, env->probe.a));
-	ASSERT_EQ(0, call(env->dev->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT,
-			  &detach));
+	ASSERT_EQ(0, vfio_detach_pasid(env->dev, PASID));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
 	EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
 }
