@@ -32,17 +32,23 @@ int mock_pasid_check_flags(struct device *dev, u32 flags)
  * @pasid: PASID
  * @old: Domain that it has, or NULL
  *
- * Return: 0 or an errno: that of the test, or -ENOMEM.
+ * Return: 0 or an errno: that of the test, -EINVAL if the device has no such PASID,
+ * or -ENOMEM.
  */
 int mock_pasid_set(struct iommu_domain *domain, struct device *dev,
 		   ioasid_t pasid, struct iommu_domain *old)
 {
 	struct mock_pasid_dev *mdev = iommufd_test_pasid_dev(dev);
+	struct iommu_domain *curr;
 
 	/* A guest's table would have all PASIDs already */
 	if (WARN_ON(dev->iommu->pasid_table))
 		return -EBUSY;
-	if (WARN_ON(xa_load(&mdev->domains, pasid) != old))
+	if (pasid >= dev->iommu->max_pasids)
+		return -EINVAL;
+	/* It may have joined its group after @old was attached */
+	curr = xa_load(&mdev->domains, pasid);
+	if (WARN_ON(curr != old && curr))
 		return -EIO;
 	if (iommufd_should_fail())
 		return -ENOMEM;
@@ -55,14 +61,16 @@ int mock_pasid_set(struct iommu_domain *domain, struct device *dev,
  * mock_pasid_remove() - The remove_dev_pasid op
  * @dev: Mock device
  * @pasid: PASID
- * @domain: Domain that it has
+ * @domain: Domain that it has, unless it joined its group later
  */
 void mock_pasid_remove(struct device *dev, ioasid_t pasid,
 		       struct iommu_domain *domain)
 {
 	struct mock_pasid_dev *mdev = iommufd_test_pasid_dev(dev);
+	struct iommu_domain *curr = xa_erase(&mdev->domains, pasid);
 
-	WARN_ON(xa_erase(&mdev->domains, pasid) != domain);
+	WARN_ON(pasid >= dev->iommu->max_pasids);
+	WARN_ON(curr != domain && curr);
 }
 
 /**

@@ -36,15 +36,16 @@ int mock_reset_attach(struct iommu_domain *domain, struct device *dev)
 
 /**
  * mock_reset_quiesce() - The quiesce_dev op
- * @dev: Mock device, blocked with all its PASIDs
+ * @dev: Mock device; if it is parked it is blocked with all its PASIDs
  */
 void mock_reset_quiesce(struct device *dev)
 {
 	struct mock_reset_dev *mdev = iommufd_test_reset_dev(dev);
 
-	WARN_ON(mdev->domain->type != IOMMU_DOMAIN_BLOCKED ||
-		mock_attached_table(dev) ||
-		!xa_empty(&iommufd_test_pasid_dev(dev)->domains));
+	WARN_ON(dev->iommu->parked &&
+		(mdev->domain->type != IOMMU_DOMAIN_BLOCKED ||
+		 mock_attached_table(dev) ||
+		 !xa_empty(&iommufd_test_pasid_dev(dev)->domains)));
 	mdev->quiet = true;
 }
 

@@ -297,7 +297,7 @@ TEST_F(reset, refused)
 	ASSERT_TRUE(works(self, self->rid_id[0], 1));
 }
 
-/* So is what the group goes back to, since not all of its devices can leave */
+/* A failed replace goes back to a domain that is busy */
 TEST_F(reset, busy_group)
 {
 	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
@@ -318,6 +318,55 @@ TEST_F(reset, busy_group)
 	ASSERT_TRUE(silent(self, self->rid_id[0]));
 	ASSERT_EQ(0, attach_error(self, stdev_id[0], self->rid_id[0], 0));
 	ASSERT_TRUE(gets_to_work(self, self->rid_id[0], 0));
+}
+
+/* One that joins its group has no PASIDs, and may be too narrow for them */
+TEST_F(reset, narrow_joiner)
+{
+	__u32 flags = MOCK_FLAGS_DEVICE_PASID | MOCK_FLAGS_DEVICE_GROUP;
+	const __u32 *rid_id = self->rid_id;
+	__u32 first, joiner, dev_id;
+
+	ASSERT_EQ(0, device_add_flags(self->fd, rid_id[0], flags, &first,
+				      &dev_id));
+	self->stdev_id = first;
+	ASSERT_EQ(0, pasid_attach(self, PASID, self->pasid_id[0]));
+	ASSERT_EQ(0, device_add_flags(self->fd, rid_id[0],
+				      flags | MOCK_FLAGS_DEVICE_NARROW, &joiner,
+				      &dev_id));
+
+	self->stdev_id = joiner;
+	ASSERT_TRUE(works(self, rid_id[0], 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_SLEEP, 0));
+	/* It is no obstacle to the other one, asleep or awake */
+	self->stdev_id = first;
+	ASSERT_EQ(0, pasid_attach(self, PASID, self->pasid_id[1]));
+	ASSERT_TRUE(works(self, rid_id[0], 1));
+	self->stdev_id = joiner;
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_WAKE, 0));
+	ASSERT_TRUE(works(self, rid_id[0], 0));
+	self->stdev_id = first;
+	ASSERT_EQ(0, pasid_attach(self, PASID, self->pasid_id[0]));
+	ASSERT_TRUE(pasid_uses(self, PASID, self->pasid_id[0]));
+	ASSERT_EQ(0, pasid_detach(self, PASID));
+	ASSERT_TRUE(works(self, rid_id[0], 0));
+}
+
+/* One that uses no ATS is never waited for */
+TEST_F(reset, without_ats)
+{
+	__u32 dev_id;
+
+	ASSERT_EQ(0, device_add_flags(self->fd, self->rid_id[0],
+				      MOCK_FLAGS_DEVICE_NO_ATS, &self->stdev_id,
+				      &dev_id));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_BEGIN, 0));
+	ASSERT_TRUE(works(self, self->rid_id[0], 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_END, 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_SLEEP, 0));
+	ASSERT_TRUE(works(self, self->rid_id[0], 0));
+	ASSERT_EQ(0, reset_op(self, MOCK_RESET_WAKE, 0));
+	ASSERT_TRUE(works(self, self->rid_id[0], 0));
 }
 
 /* A device that does not answer is cut off until a reset, and for no less */
