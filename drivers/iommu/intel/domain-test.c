@@ -66,7 +66,10 @@ struct domain_test {
 	struct pasid_dir_entry *dir;
 	struct pasid_entry *leaving;
 	u16 ats_ctrl;
+	bool silent;		/* ATS may change while the device is attached */
+	bool absent;		/* configuration requests are not answered */
 	unsigned int ats_writes;
+	unsigned int context_flushes;
 	unsigned int dev_tlb;
 	unsigned int submissions;
 	unsigned int iotlb;
@@ -106,7 +109,7 @@ static int test_config_read(struct pci_bus *bus, unsigned int devfn, int where,
 {
 	struct domain_test *dt = container_of(bus, struct domain_test, bus);
 
-	*val = 0x12345678;
+	*val = dt->absent ? ~0 : 0x12345678;
 	if (where == TEST_ATS_CAP + PCI_ATS_CAP)
 		*val = PCI_ATS_CAP_PAGE_ALIGNED;
 	else if (where == TEST_ATS_CAP + PCI_ATS_CTRL)
@@ -128,6 +131,8 @@ static int test_config_write(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_SUCCESSFUL;
 	dt->ats_ctrl = val;
 	dt->ats_writes++;
+	if (dt->silent)
+		return PCIBIOS_SUCCESSFUL;
 	KUNIT_EXPECT_FALSE(dt->test, test_is_live(dt));
 	for (i = 0; i < ARRAY_SIZE(dt->domains); i++)
 		KUNIT_EXPECT_FALSE(dt->test, test_has_tag(dt->domains[i],
@@ -145,6 +150,7 @@ static struct pci_ops test_pci_ops = {
 static void test_flush_context(struct intel_iommu *iommu, u16 did, u16 sid,
 			       u8 mask, u64 type)
 {
+	container_of(iommu, struct domain_test, greater.iommu)->context_flushes++;
 }
 
 /* An unmap has to find what is in use until all caches have forgotten it */
@@ -224,7 +230,7 @@ static void test_iommu_init(struct test_iommu *ti, u64 cap, u64 ecap, int seq_id
 	iommu->iommu.ops = &intel_iommu_ops;
 	init_completion(&iommu->prq_complete);
 	spin_lock_init(&iommu->lock);
-	spin_lock_init(&iommu->device_rbtree_lock);
+	raw_spin_lock_init(&iommu->device_rbtree_lock);
 }
 
 static struct dmar_domain *test_new_domain(struct kunit *test)
@@ -445,6 +451,69 @@ static void domain_test_legacy(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, test_attach(dt, intel_iommu_ops.blocked_domain), 0);
 }
 
+static bool test_takes_translated(struct domain_test *dt)
+{
+	return test_context(dt)->lo & CONTEXT_SM_DTE;
+}
+
+/* What is reset under a kernel driver keeps its page table and is sent nothing */
+static void domain_test_silent(struct kunit *test)
+{
+	struct domain_test *dt = test->priv;
+	struct device *dev = &dt->pdev.dev;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, test_attach(dt, &dt->domains[0]->domain), 0);
+	dt->silent = true;
+	for (i = 0; i < 2; i++) {
+		dt->context_flushes = 0;
+		intel_iommu_ops.quiesce_dev(dev);
+		KUNIT_EXPECT_TRUE(test, test_is_live(dt));
+		KUNIT_EXPECT_FALSE(test, test_ats_is_on(dt));
+		KUNIT_EXPECT_FALSE(test, test_takes_translated(dt));
+		KUNIT_EXPECT_EQ(test, dt->context_flushes, 1);
+		KUNIT_EXPECT_EQ(test, dt->greater.iommu.nr_dev_tlb_lost, 1);
+		test_expect_tags(dt, 0, true);
+
+		KUNIT_EXPECT_EQ(test, intel_iommu_ops.resume_dev(dev), 0);
+		KUNIT_EXPECT_TRUE(test, test_is_live(dt));
+		KUNIT_EXPECT_TRUE(test, test_ats_is_on(dt));
+		KUNIT_EXPECT_TRUE(test, test_takes_translated(dt));
+		KUNIT_EXPECT_EQ(test, dt->context_flushes, 2);
+		KUNIT_EXPECT_EQ(test, dt->greater.iommu.nr_dev_tlb_lost, 0);
+	}
+	dt->silent = false;
+	KUNIT_ASSERT_EQ(test, test_attach(dt, intel_iommu_ops.blocked_domain), 0);
+}
+
+/* What does not answer may come back with its TLB, unless it was pulled out */
+static void domain_test_absent(struct kunit *test)
+{
+	struct domain_test *dt = test->priv;
+	struct rb_root *devices = &dt->greater.iommu.device_rbtree;
+
+	KUNIT_ASSERT_EQ(test, test_attach(dt, &dt->domains[0]->domain), 0);
+	rb_link_node(&dt->info.node, NULL, &devices->rb_node);
+	rb_insert_color(&dt->info.node, devices);
+	KUNIT_EXPECT_TRUE(test, intel_dev_tlb_is_there(&dt->info));
+	KUNIT_EXPECT_TRUE(test, test_takes_translated(dt));
+
+	dt->pdev.error_state = pci_channel_io_perm_failure;
+	KUNIT_EXPECT_FALSE(test, intel_dev_tlb_is_there(&dt->info));
+	KUNIT_EXPECT_TRUE(test, test_takes_translated(dt));
+
+	dt->pdev.error_state = pci_channel_io_normal;
+	dt->absent = true;
+	KUNIT_EXPECT_TRUE(test, intel_dev_tlb_is_there(&dt->info));
+	KUNIT_EXPECT_FALSE(test, test_takes_translated(dt));
+	KUNIT_EXPECT_TRUE(test, dt->info.dev_tlb_lost);
+
+	dt->absent = false;
+	rb_erase(&dt->info.node, devices);
+	KUNIT_EXPECT_TRUE(test, intel_dev_tlb_found(&dt->info));
+	KUNIT_ASSERT_EQ(test, test_attach(dt, intel_iommu_ops.blocked_domain), 0);
+}
+
 static void test_drain(struct domain_test *dt, bool ats, unsigned int dev_tlb)
 {
 	dt->info.ats_enabled = ats;
@@ -482,6 +551,7 @@ static void domain_test_quiesced(struct kunit *test)
 	test_drain(dt, true, 1);
 	KUNIT_EXPECT_EQ(test, test_respond(dt), 1);
 
+	dt->dev_iommu.parked = true;
 	intel_iommu_ops.quiesce_dev(dev);
 	KUNIT_EXPECT_FALSE(test, test_ats_is_on(dt));
 	test_drain(dt, false, 0);
@@ -629,6 +699,8 @@ static struct kunit_case domain_test_cases[] = {
 	KUNIT_CASE(domain_test_levels),
 	KUNIT_CASE(domain_test_snooping),
 	KUNIT_CASE(domain_test_legacy),
+	KUNIT_CASE(domain_test_silent),
+	KUNIT_CASE(domain_test_absent),
 	KUNIT_CASE(domain_test_quiesced),
 	KUNIT_CASE(domain_test_dev_tlb),
 	KUNIT_CASE(domain_test_pasid_leaves),

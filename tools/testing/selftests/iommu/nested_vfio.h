@@ -146,7 +146,7 @@ static inline int vfio_region(struct vfio_dev *dev, __u32 index,
 }
 
 /* DMA and register accesses are off until this is done */
-static inline int vfio_enable(struct vfio_dev *dev)
+static inline int vfio_command(struct vfio_dev *dev, __u16 clear, __u16 set)
 {
 	struct vfio_region_info config;
 	__u16 command;
@@ -157,10 +157,23 @@ static inline int vfio_enable(struct vfio_dev *dev)
 		return rc;
 	if (pread(dev->fd, &command, 2, config.offset + PCI_COMMAND) != 2)
 		return -EIO;
-	command |= PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	command &= ~clear;
+	command |= set;
 	if (pwrite(dev->fd, &command, 2, config.offset + PCI_COMMAND) != 2)
 		return -EIO;
 	return 0;
+}
+
+static inline int vfio_enable(struct vfio_dev *dev)
+{
+	return vfio_command(dev, 0, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+/* Whether the device may make requests from now on */
+static inline int vfio_master(struct vfio_dev *dev, bool on)
+{
+	return vfio_command(dev, on ? 0 : PCI_COMMAND_MASTER,
+			    on ? PCI_COMMAND_MASTER : 0);
 }
 
 /* Whether the device has the extended capability @id */

@@ -254,6 +254,29 @@ TEST_F_TIMEOUT(pair, asleep, 120)
 	EXPECT_TRUE(all_reach(p, AT_A));
 }
 
+/* It has something to send when it wakes: that comes when its IOMMU lets it through */
+TEST_F_TIMEOUT(pair, sends_on_waking, 120)
+{
+	struct ports *p = &self->p;
+	struct vfio_dev *sleeper = p->probe[PAIR].dev;
+	__u8 *a = vm_ptr(p->probe[PAIR].vm, p->probe[PAIR].a);
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_TRUE(all_reach(p, AT_A));
+		memset(a, VM_UNTOUCHED, PLACE_SIZE);
+		ASSERT_EQ(0, vfio_master(sleeper, false));
+		ASSERT_EQ(0, edu_begin_write(p->probe[PAIR].edu, GIOVA));
+		ASSERT_EQ(0, vfio_sleep(sleeper, true));
+		ASSERT_EQ(0, vfio_master(sleeper, true));
+		EXPECT_EQ(VM_UNTOUCHED, a[0]);
+		ASSERT_EQ(0, vfio_sleep(sleeper, false));
+		ASSERT_EQ(0, edu_wait(p->probe[PAIR].edu));
+		EXPECT_EQ(0, memcmp(a, edu_written(p->probe[PAIR].edu),
+				    EDU_CHUNK));
+	}
+}
+
 /* ... and is reset before it is awake again */
 TEST_F_TIMEOUT(pair, reset_asleep, 120)
 {
