@@ -145,7 +145,6 @@ static inline int vfio_region(struct vfio_dev *dev, __u32 index,
 	return call(dev->fd, VFIO_DEVICE_GET_REGION_INFO, info);
 }
 
-/* DMA and register accesses are off until this is done */
 static inline int vfio_command(struct vfio_dev *dev, __u16 clear, __u16 set)
 {
 	struct vfio_region_info config;
@@ -164,6 +163,7 @@ static inline int vfio_command(struct vfio_dev *dev, __u16 clear, __u16 set)
 	return 0;
 }
 
+/* DMA and register accesses are off until this is done */
 static inline int vfio_enable(struct vfio_dev *dev)
 {
 	return vfio_command(dev, 0, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
