@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 
+#include "nested_racer.h"
 #include "nested_trace.h"
 #include "vtd_env.h"
 
@@ -14,30 +15,36 @@
 #define DISK		"/dev/nvme0n1"
 #define DISK_DEVICE	"/sys/block/nvme0n1/device/device"
 #define READ_SIZE	(128 * 1024)
-#define READS		64
-#define TRIES		5
+#define DISK_SIZE	(64 * 1024 * 1024)
+#define READERS		4
+#define TRIES		20
+
+struct reader {
+	void *buf;
+	int fd;
+};
 
 FIXTURE(host)
 {
 	struct vtd v;
 	struct vfio_dev disk;	/* its name is all that it has */
-	void *buf;
-	int fd;
+	struct reader readers[READERS];
 };
 
-static int read_disk(struct _test_data_host *self)
+/* What is under way when the reset begins is cancelled, unmapped and done again */
+static int read_disk(void *data, unsigned int i)
 {
-	int i;
+	struct reader *reader = data;
+	ssize_t size;
 
-	for (i = 0; i < READS; i++)
-		if (pread(self->fd, self->buf, READ_SIZE, i * READ_SIZE) !=
-		    READ_SIZE)
-			return -EIO;
-	return 0;
+	size = pread(reader->fd, reader->buf, READ_SIZE,
+		     (off_t)i * READ_SIZE % DISK_SIZE);
+	return size == READ_SIZE ? 0 : -EIO;
 }
 
 FIXTURE_SETUP(host)
 {
+	struct reader *reader;
 	char path[PATH_MAX];
 
 	ASSERT_EQ(0, vtd_init(&self->v, VTD_BITS, 0));
@@ -45,30 +52,41 @@ FIXTURE_SETUP(host)
 	snprintf(self->disk.name, sizeof(self->disk.name), "%s",
 		 strrchr(path, '/') + 1);
 	ASSERT_TRUE(vtd_ats_on(&self->disk));
-	self->fd = open(DISK, O_RDONLY | O_DIRECT);
-	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(0, posix_memalign(&self->buf, 4096, READ_SIZE));
+	for (reader = self->readers; reader < self->readers + READERS; reader++) {
+		reader->fd = open(DISK, O_RDONLY | O_DIRECT);
+		ASSERT_GE(reader->fd, 0);
+		ASSERT_EQ(0, posix_memalign(&reader->buf, 4096, READ_SIZE));
+	}
 }
 
 FIXTURE_TEARDOWN(host)
 {
-	free(self->buf);
-	close(self->fd);
+	int i;
+
+	for (i = 0; i < READERS; i++) {
+		free(self->readers[i].buf);
+		close(self->readers[i].fd);
+	}
 	vtd_exit(&self->v);
 }
 
 TEST_F_TIMEOUT(host, reset, 120)
 {
 	int i, timeouts = log_open(), blame = log_open();
+	struct racer racers[READERS];
+	bool stop = false;
 
+	for (i = 0; i < READERS; i++)
+		racers[i] = (struct racer){ read_disk, "a reader",
+					    &self->readers[i] };
+	ASSERT_EQ(0, racers_start(racers, READERS, NULL, &stop));
 	for (i = 0; i < TRIES; i++) {
-		ASSERT_EQ(0, read_disk(self));
-		ASSERT_EQ(0, pci_write(self->disk.name, "reset", "1"));
+		EXPECT_EQ(0, pci_write(self->disk.name, "reset", "1"));
 		EXPECT_TRUE(vtd_ats_on(&self->disk));
 		/* Done when all that was sent to the disk is answered or given up */
-		ASSERT_EQ(0, vm_map_and_unmap(&self->v.env.vm));
+		EXPECT_EQ(0, vm_map_and_unmap(&self->v.env.vm));
 	}
-	EXPECT_EQ(0, read_disk(self));
+	EXPECT_EQ(0, racers_end(racers, READERS, &stop));
 	EXPECT_EQ(0, log_count(timeouts, "Invalidation Time-out Error"));
 	EXPECT_EQ(0, log_count(blame, "does not answer its IOMMU"));
 	close(timeouts);
