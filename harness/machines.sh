@@ -47,12 +47,17 @@ second() {
 	more_edu addr=7
 }
 
+# disk ADDR OPTIONS
+disk() {
+	qemu+=(-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk$1"
+		-device "nvme,addr=$1,drive=disk$1,serial=$1$2")
+}
+
 # Two devices that copy memory and raise MSIs at the guest's word, and a disk.
 devices() {
 	more_edu "${edu_at[0]}"
 	more_edu "${edu_at[1]}"
-	qemu+=(-blockdev "driver=null-co,size=67108864,read-zeroes=on,node-name=disk"
-		-device "nvme,addr=6,drive=disk,serial=1$nvme")
+	disk 6 "$nvme"
 }
 
 machine() {
@@ -127,10 +132,11 @@ machine() {
 		ports 8
 		qemu+=(-global pcie-root-port.mem-reserve=8M)	# for the BARs of the VFs
 		edu_at=("bus=rp8,multifunction=on,acs=on,vfs=2" addr=5) ;;
-	vtd-host)	# a disk of the host's own with ATS; what it does not answer times out when
-			# its reset has long been over
+	vtd-host)	# two disks of the host's own with ATS, in one group; what they do not
+			# answer times out when a reset has long been over
 		vtd ,device-iotlb=on,x-ats-timeout-ms=300 ,ats=on
-		nvme=,ats=on ;;
+		nvme=,multifunction=on,ats=on
+		disk 6.1 ,ats=on ;;
 	vtd-deaf)	# the first device never answers an invalidation
 		vtd ,device-iotlb=on,x-ats-timeout-ms=20 ,ats=on,flr=on,dma-ms=0
 		edu_at[0]+=,x-ats-deaf=on ;;

@@ -3,10 +3,9 @@
  * What holds what among vIOMMUs, vDEVICEs, vEVENTQs, HWPTs and mock devices, and
  * how it all ends: in any order, closed or killed.
  */
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
-
-#include <poll.h>
 
 #include "iommufd_viommu.h"
 #include "nested_asleep.h"
