@@ -22,6 +22,12 @@ test-arm64: deps ## kselftest against emulated SMMUv3
 test-x86: deps ## kselftest against emulated VT-d
 	@harness/test x86
 
+test-debug: deps ## on kernels that find memory, locking and leak bugs; takes as long again
+	@harness/test debug
+
+test-emulator: deps ## the unmodified kernel on emulated VT-d
+	@harness/test emulator
+
 run: deps ## some of the machine runs in harness/runs: RUN="name ..."
 	@harness/run $(RUN)
 
@@ -58,5 +64,5 @@ coverage: deps ## line coverage of the new kernel files
 deps:
 	@harness/deps
 
-.PHONY: help demo test test-kunit test-mock test-arm64 test-x86 run check bisect series tree \
+.PHONY: help demo test test-kunit test-mock test-arm64 test-x86 test-debug test-emulator run check bisect series tree \
 	refresh image qemu mutants bench coverage deps
