@@ -161,8 +161,10 @@ static void dev_try_unpark(struct iommu_group *group, struct device *dev)
 	if (dev_is_gone(dev)) {
 		WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
 		dev_err_ratelimited(dev,
-				    "does not answer; its DMA is %sblocked until a reset\n",
-				    iommu_dev_is_parked(dev) ? "" : "not ");
+				    "does not answer; its %s until a reset\n",
+				    iommu_dev_is_parked(dev) ?
+					    "DMA is blocked" :
+					    "TLB is not used");
 	} else if (iommu_dev_is_parked(dev)) {
 		iommu_dev_unpark(group, dev);
 	} else {
