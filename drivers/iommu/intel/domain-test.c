@@ -47,7 +47,10 @@ struct test_iommu {
  * @dir: Of @table
  * @leaving: Entry of a PASID that leaves the first domain, or NULL
  * @ats_ctrl: Register of @pdev
+ * @silent: ATS may change while the device is attached
+ * @absent: Configuration requests are not answered
  * @ats_writes: How often @ats_ctrl was written
+ * @context_flushes: Invalidations of the context cache
  * @dev_tlb: Descriptors for the device TLB
  * @submissions: All submissions
  * @iotlb: Invalidations of the IOTLB
@@ -66,8 +69,8 @@ struct domain_test {
 	struct pasid_dir_entry *dir;
 	struct pasid_entry *leaving;
 	u16 ats_ctrl;
-	bool silent;		/* ATS may change while the device is attached */
-	bool absent;		/* configuration requests are not answered */
+	bool silent;
+	bool absent;
 	unsigned int ats_writes;
 	unsigned int context_flushes;
 	unsigned int dev_tlb;
