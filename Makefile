@@ -22,7 +22,7 @@ test-arm64: deps ## kselftest against emulated SMMUv3
 test-x86: deps ## kselftest against emulated VT-d
 	@harness/test x86
 
-test-debug: deps ## on kernels that find memory, locking and leak bugs; takes as long again
+test-debug: deps ## on kernels that find memory, locking and leak bugs; as long as make test
 	@harness/test debug
 
 test-emulator: deps ## the unmodified kernel on emulated VT-d
