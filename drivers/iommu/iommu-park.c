@@ -367,4 +367,3 @@ int iommu_set_parked_pasid(struct iommu_domain *domain, struct device *dev,
 	dev_block(group, dev, 0);
 	return rc;
 }
-
