@@ -14,8 +14,10 @@
  * of memory or of IDs. The device stays parked then, and it is tried again from a
  * work item.
  *
- * Devices that do not use ATS are never parked: no invalidation is sent to them. Nor
- * are devices whose IOMMU driver has no quiesce_dev op.
+ * Devices that do not use ATS, and those whose IOMMU driver has no quiesce_dev op, are
+ * not parked for a reset or a power state: nothing is sent to them, or nothing can be
+ * kept from them. Any device is parked where the way back to what its group had fails
+ * for a while: iommu_park_failed().
  *
  * Everything here is protected by the group mutex.
  */
@@ -26,6 +28,7 @@
 #include <linux/iommu-guest-msi.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 
 #include "iommu-priv.h"
@@ -173,28 +176,40 @@ static int dev_attach_all(struct iommu_group *group, struct device *dev,
 #define ATTACH_RETRIES	200
 #define ATTACH_RETRY_MS	10
 
-/* -EINTR is for a signal that the caller got, who is any that resets the device */
+/* -EINTR: whoever resets the device was killed; that says nothing about the domain */
 static bool may_work_later(int rc)
 {
 	return rc == -EAGAIN || rc == -EINTR || rc == -ENOMEM || rc == -ENOSPC;
 }
 
-/* Have what is parked attached later */
-static void group_retry_later(struct iommu_group *group, struct device *dev)
+/**
+ * iommu_group_retry_later() - Have what is parked or silent looked at again
+ * @group: Group
+ *
+ * The caller holds the group mutex.
+ *
+ * Return: false if that was done often enough.
+ */
+bool iommu_group_retry_later(struct iommu_group *group)
 {
 	unsigned int ms = ATTACH_RETRY_MS << min(group->retries, 6U);
 
 	lockdep_assert_held(&group->mutex);
-	if (group->retries >= ATTACH_RETRIES) {
-		dev_err_ratelimited(dev,
-				    "IOMMU cannot attach it, guest memory is busy or IDs are used up; it stays blocked until something else is attached, or a reset\n");
-		return;
-	}
+	if (group->retries >= ATTACH_RETRIES)
+		return false;
 	group->retries++;
 	iommu_group_ref_get(group);
 	if (!queue_delayed_work(system_unbound_wq, &group->retry_work,
 				msecs_to_jiffies(ms)))
 		iommu_group_put(group);
+	return true;
+}
+
+static void dev_retry_later(struct iommu_group *group, struct device *dev)
+{
+	if (!iommu_group_retry_later(group))
+		dev_err_ratelimited(dev,
+				    "IOMMU cannot attach it for lack of memory or IDs, or guest memory is busy; it stays blocked until something else is attached, or a reset\n");
 }
 
 /**
@@ -216,7 +231,7 @@ void iommu_dev_unpark(struct iommu_group *group, struct device *dev)
 	if (!rc)
 		dev->iommu->parked = false;
 	else if (may_work_later(rc))
-		group_retry_later(group, dev);
+		dev_retry_later(group, dev);
 	else
 		dev_err_ratelimited(dev,
 				    "IOMMU cannot attach it as before: %d; it stays blocked until something else is attached, or a reset\n",
@@ -229,9 +244,8 @@ static void group_unpark(struct iommu_group *group)
 
 	lockdep_assert_held(&group->mutex);
 	for_each_group_device(group, gdev) {
-		if (iommu_dev_is_parked(gdev->dev) &&
-		    !iommu_dev_cannot_answer(gdev->dev))
-			iommu_dev_unpark(group, gdev->dev);
+		if (gdev->dev->iommu && gdev->dev->iommu->iommu_dev)
+			iommu_dev_try_unpark(group, gdev->dev);
 	}
 }
 
@@ -280,7 +294,7 @@ int iommu_park_failed(struct iommu_group *group, struct device *dev, int rc)
 	if (rc)
 		return rc;
 	group->retries = 0;
-	group_retry_later(group, dev);
+	dev_retry_later(group, dev);
 	return 0;
 }
 
@@ -288,10 +302,13 @@ static void group_retry(struct work_struct *work)
 {
 	struct iommu_group *group = container_of(to_delayed_work(work),
 						 struct iommu_group, retry_work);
+	unsigned int noio = memalloc_noio_save();
 
+	/* What cannot be attached may be the disk that memory is to be written to */
 	mutex_lock(&group->mutex);
 	group_unpark(group);
 	mutex_unlock(&group->mutex);
+	memalloc_noio_restore(noio);
 	iommu_group_put(group);
 }
 

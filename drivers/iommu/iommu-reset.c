@@ -8,7 +8,7 @@
  * device is parked while it still answers, until it can answer again: iommu-park.c.
  *
  * A device of a kernel driver that uses the DMA API keeps what is attached: its driver
- * takes part in the reset. But unmaps reach the IOMMU later than they are made, and
+ * takes part in the reset, or puts it to sleep. But unmaps reach the IOMMU later than they are made, and
  * others of the group make some, so that the IOMMU driver is told to send nothing. The
  * same holds for what cannot be blocked for another reason.
  *
@@ -17,8 +17,9 @@
  * are parked before its reset and until they are there again. That holds for VFs of
  * kernel drivers as well, because a driver of a VF takes no part in it.
  *
- * Everything here is protected by the group mutex, and the VFs of a PF by pf_mutex
- * as well.
+ * The state of a device is protected by the mutex of its group, but for @lost, which
+ * is set in any context. Parking the VFs of a PF and letting them go is serialized by
+ * pf_mutex.
  */
 #define pr_fmt(fmt) "iommu: " fmt
 
@@ -33,16 +34,16 @@
 #include "iommu-priv.h"
 
 /*
- * Held while resets of a PF are counted and its VFs are parked or not by the result,
- * so that the VFs follow the last change of the count. Taken before the mutex of a
- * group. Only one group is locked at a time: a PF and its VFs may be in the same one.
+ * Held while the VFs of a PF are parked or not, as the count of the PF's resets says,
+ * so that they follow the last change of it. Taken before the mutex of a group. Only
+ * one group is locked at a time: a PF and its VFs may be in the same one. While it is
+ * held no VF leaves its group.
+ *
+ * Here and in all that ends a reset no allocation does I/O: it may be the reset of the
+ * disk that the I/O would be for.
  */
 static DEFINE_MUTEX(pf_mutex);
 
-/*
- * The recovery of a disk from an error may wait for the mutex: whoever has it must not
- * wait for memory that is written to that disk.
- */
 static unsigned int pf_lock(void)
 {
 	mutex_lock(&pf_mutex);
@@ -53,6 +54,31 @@ static void pf_unlock(unsigned int noio)
 {
 	memalloc_noio_restore(noio);
 	mutex_unlock(&pf_mutex);
+}
+
+static bool is_vf(struct device *dev)
+{
+	return dev_is_pci(dev) && to_pci_dev(dev)->is_virtfn;
+}
+
+/**
+ * iommu_vf_lock() - Before a device leaves its group
+ * @dev: Device, any; of a VF nobody who walks the VFs of its PF holds the group now
+ */
+void iommu_vf_lock(struct device *dev)
+{
+	if (is_vf(dev))
+		mutex_lock(&pf_mutex);
+}
+
+/**
+ * iommu_vf_unlock() - After a device has left its group
+ * @dev: Device of iommu_vf_lock()
+ */
+void iommu_vf_unlock(struct device *dev)
+{
+	if (is_vf(dev))
+		mutex_unlock(&pf_mutex);
 }
 
 /* Whether a kernel driver does DMA through the group's default domain */
@@ -76,8 +102,7 @@ static struct iommu_group *group_get_locked(struct device *dev)
 		return NULL;
 	mutex_lock(&group->mutex);
 	if (dev->iommu_group != group || !dev->iommu || !dev->iommu->iommu_dev) {
-		mutex_unlock(&group->mutex);
-		iommu_group_put(group);
+		group_put_locked(group);
 		return NULL;
 	}
 	return group;
@@ -104,22 +129,24 @@ static void dev_end_silence(struct device *dev)
 		dev_err_ratelimited(dev, "IOMMU cannot use its TLB again\n");
 }
 
-static void dev_quiesce(struct device *dev, enum iommu_quiesce why)
+/* Returns whether it has VFs that take part in its resets */
+static bool dev_quiesce(struct device *dev, enum iommu_quiesce why)
 {
 	struct iommu_group *group = group_get_locked(dev);
+	bool has_vfs;
 
 	if (!group)
-		return;
+		return false;
 	if (why == IOMMU_QUIESCE_RESET)
 		dev->iommu->resets++;
 	else
 		dev->iommu->asleep = true;
-	/* A sleeping device does no DMA, even if kernel drivers use others of its group */
-	if (why == IOMMU_QUIESCE_POWER || !group_has_kernel_dma(group) ||
-	    dev->iommu->lost)
+	if (!group_has_kernel_dma(group) || dev->iommu->lost)
 		iommu_dev_park(group, dev);
 	dev_silence(dev);
+	has_vfs = dev->iommu->has_vfs;
 	group_put_locked(group);
+	return has_vfs;
 }
 
 /* The last reset of a device is over */
@@ -134,50 +161,71 @@ static void dev_end_resets(struct device *dev)
 		dev->iommu->silent = true;
 }
 
-static void dev_was_reset(struct device *dev)
+/* Returns whether it has VFs that take part in its resets */
+static bool dev_was_reset(struct device *dev)
 {
 	struct iommu_group *group = group_get_locked(dev);
+	bool has_vfs;
 
 	if (!group)
-		return;
+		return false;
 	if (dev->iommu->resets || dev->iommu->without_pf)
 		dev->iommu->was_reset = true;
+	has_vfs = dev->iommu->has_vfs;
 	group_put_locked(group);
+	return has_vfs;
 }
 
-/* A reset that failed may leave a device that answers nothing at all */
+/*
+ * After a reset a device may take a while to answer: behind a switch until somebody
+ * restores the switch. After one that failed it may never do.
+ */
 static bool dev_is_gone(struct device *dev)
 {
 	return dev_is_pci(dev) && !pci_device_is_present(to_pci_dev(dev));
 }
 
-/* Attach what is parked, unless there is another reason for silence */
-static void dev_try_unpark(struct iommu_group *group, struct device *dev)
+/**
+ * iommu_dev_try_unpark() - Have a device as it was, unless it cannot answer
+ * @group: Group of the device
+ * @dev: Device, which may be parked or silent
+ *
+ * A device that is not there yet is looked for again later. The caller holds the
+ * group mutex.
+ */
+void iommu_dev_try_unpark(struct iommu_group *group, struct device *dev)
 {
-	group->retries = 0;
-	if ((!iommu_dev_is_parked(dev) && !dev->iommu->silent) ||
-	    iommu_dev_cannot_answer(dev))
+	bool parked = iommu_dev_is_parked(dev), absent;
+
+	if (!parked && !dev->iommu->silent)
 		return;
-	if (dev_is_gone(dev)) {
-		WRITE_ONCE(dev->iommu->lost, IOMMU_DEV_LOST_REPORTED);
-		dev_err_ratelimited(dev,
-				    "does not answer; its %s until a reset\n",
-				    iommu_dev_is_parked(dev) ?
-					    "DMA is blocked" :
-					    "TLB is not used");
-	} else if (iommu_dev_is_parked(dev)) {
-		iommu_dev_unpark(group, dev);
-	} else {
-		dev_end_silence(dev);
+	absent = cmpxchg(&dev->iommu->lost, IOMMU_DEV_LOST_ABSENT, 0) ==
+		 IOMMU_DEV_LOST_ABSENT;
+	if (iommu_dev_cannot_answer(dev))
+		return;
+	if (!dev_is_gone(dev)) {
+		if (parked)
+			iommu_dev_unpark(group, dev);
+		else
+			dev_end_silence(dev);
+		return;
 	}
+	if (!cmpxchg(&dev->iommu->lost, 0, IOMMU_DEV_LOST_ABSENT) && !absent)
+		dev_err_ratelimited(dev,
+				    "does not answer; its %s until it does\n",
+				    parked ? "DMA is blocked" :
+					     "TLB is not used");
+	iommu_group_retry_later(group);
 }
 
-static void dev_resume(struct device *dev, enum iommu_quiesce why)
+/* Returns whether it has VFs that take part in its resets */
+static bool dev_resume(struct device *dev, enum iommu_quiesce why)
 {
 	struct iommu_group *group = group_get_locked(dev);
+	bool has_vfs;
 
 	if (!group)
-		return;
+		return false;
 	if (why == IOMMU_QUIESCE_POWER) {
 		dev->iommu->asleep = false;
 	} else if (dev->iommu->resets) {
@@ -185,13 +233,17 @@ static void dev_resume(struct device *dev, enum iommu_quiesce why)
 		dev->iommu->resets--;
 		dev_end_resets(dev);
 	}
-	dev_try_unpark(group, dev);
+	group->retries = 0;
+	iommu_dev_try_unpark(group, dev);
+	has_vfs = dev->iommu->has_vfs;
 	group_put_locked(group);
+	return has_vfs;
 }
 
 /* Takes a reference to the VF that it returns, and drops the one to @vf */
 static struct pci_dev *next_vf(struct pci_dev *pf, struct pci_dev *vf)
 {
+	lockdep_assert_held(&pf_mutex);
 	for_each_pci_dev(vf) {
 		if (vf->is_virtfn && pci_physfn(vf) == pf)
 			break;
@@ -213,7 +265,7 @@ static bool pf_is_reset(struct device *pf)
 }
 
 /* Its configuration space may not be restored when its reset is over */
-static bool pf_has_vfs(struct pci_dev *pf)
+static bool pf_enables_vfs(struct pci_dev *pf)
 {
 	u16 pos = pci_find_ext_capability(pf, PCI_EXT_CAP_ID_SRIOV);
 	u16 ctrl = 0;
@@ -221,6 +273,18 @@ static bool pf_has_vfs(struct pci_dev *pf)
 	if (pos)
 		pci_read_config_word(pf, pos + PCI_SRIOV_CTRL, &ctrl);
 	return ctrl & PCI_SRIOV_CTRL_VFE;
+}
+
+static bool dev_has_vfs(struct device *dev)
+{
+	struct iommu_group *group = group_get_locked(dev);
+	bool has_vfs;
+
+	if (!group)
+		return false;
+	has_vfs = dev->iommu->has_vfs;
+	group_put_locked(group);
+	return has_vfs;
 }
 
 static void vf_quiesce(struct device *vf)
@@ -246,7 +310,8 @@ static void vf_resume(struct device *vf)
 	if (vf->iommu->without_pf) {
 		vf->iommu->without_pf = false;
 		dev_end_resets(vf);
-		dev_try_unpark(group, vf);
+		group->retries = 0;
+		iommu_dev_try_unpark(group, vf);
 	}
 	group_put_locked(group);
 }
@@ -256,29 +321,42 @@ static void pf_resume_vfs(struct device *dev)
 {
 	struct pci_dev *pf = to_pci_dev(dev), *vf = NULL;
 
-	if (pf_is_reset(dev) || !pf_has_vfs(pf))
+	if (pf_is_reset(dev) || !pf_enables_vfs(pf))
 		return;
 	while ((vf = next_vf(pf, vf)))
 		vf_resume(&vf->dev);
+}
+
+/* From now on resets of the PF are those of a VF. Returns whether there is one now. */
+static bool pf_gets_vf(struct device *pf)
+{
+	struct iommu_group *group = group_get_locked(pf);
+	bool is_reset;
+
+	lockdep_assert_held(&pf_mutex);
+	if (!group)
+		return false;
+	pf->iommu->has_vfs = true;
+	is_reset = pf->iommu->resets;
+	group_put_locked(group);
+	return is_reset;
 }
 
 /**
  * iommu_vf_probed() - A VF may have appeared while its PF is reset
  * @dev: Device that was added to its group; any
  *
- * Where VFs are parked for a reset it could not be found yet. Takes the mutex of a
- * group.
+ * Where VFs are parked for a reset it could not be found yet. May sleep, takes
+ * pf_mutex, and the mutexes of the PF's and the VF's group, one after the other.
  */
 void iommu_vf_probed(struct device *dev)
 {
-	struct pci_dev *pdev;
 	unsigned int noio;
 
-	if (!dev_is_pci(dev) || !to_pci_dev(dev)->is_virtfn)
+	if (!is_vf(dev) || !dev->iommu->uses_ats)
 		return;
-	pdev = to_pci_dev(dev);
 	noio = pf_lock();
-	if (pf_is_reset(&pci_physfn(pdev)->dev))
+	if (pf_gets_vf(&pci_physfn(to_pci_dev(dev))->dev))
 		vf_quiesce(dev);
 	pf_unlock(noio);
 }
@@ -291,24 +369,25 @@ void iommu_vf_probed(struct device *dev)
  * When it returns, DMA of the device is blocked, nothing is under way to it and
  * nothing will be sent to it until iommu_device_resume(). Its DMA is not blocked if it
  * uses no ATS, if a kernel driver does DMA with it, if firmware wants its memory to be
- * accessible, if others may have its requester ID, or if there is no memory for a
- * blocking domain. If the driver of its IOMMU has no quiesce_dev op nothing happens at
- * all. May sleep, takes the mutex of the device's group.
+ * accessible, if others may have its requester ID, if it has not been attached to
+ * anything since a kdump kernel took over, or if there is no memory for a blocking
+ * domain. If the driver of its IOMMU has no quiesce_dev op nothing happens at all. May
+ * sleep, takes the mutex of the device's group, and for a PF the locks that
+ * iommu_device_vfs_enabled() takes.
  *
  * The same holds for the VFs of a PF that is to be reset, also those of kernel drivers.
  * A PF that has VFs is not to leave D0.
  */
 void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 {
+	unsigned int noio = memalloc_noio_save();
+	bool has_vfs = dev_quiesce(dev, why);
 	struct pci_dev *vf = NULL;
-	unsigned int noio;
 
-	if (why != IOMMU_QUIESCE_RESET || !dev_is_pf(dev)) {
-		dev_quiesce(dev, why);
+	memalloc_noio_restore(noio);
+	if (!has_vfs || why != IOMMU_QUIESCE_RESET)
 		return;
-	}
 	noio = pf_lock();
-	dev_quiesce(dev, why);
 	if (pf_is_reset(dev)) {
 		while ((vf = next_vf(to_pci_dev(dev), vf)))
 			vf_quiesce(&vf->dev);
@@ -323,17 +402,19 @@ EXPORT_SYMBOL_GPL(iommu_device_quiesce);
  *
  * Its TLB is empty, and so a device that was lost is found when it is resumed. An
  * attempt to reset it that comes to nothing does not end that it is lost. The VFs of
- * a PF were reset with it. May sleep, takes the mutex of the device's group.
+ * a PF were reset with it. May sleep, takes the same locks as iommu_device_quiesce().
  */
 void iommu_device_was_reset(struct device *dev)
 {
 	struct pci_dev *vf = NULL;
+	unsigned int noio;
 
-	dev_was_reset(dev);
-	if (!dev_is_pf(dev))
+	if (!dev_was_reset(dev))
 		return;
+	noio = pf_lock();
 	while ((vf = next_vf(to_pci_dev(dev), vf)))
 		dev_was_reset(&vf->dev);
+	pf_unlock(noio);
 }
 EXPORT_SYMBOL_NS_GPL(iommu_device_was_reset, IOMMUFD_INTERNAL);
 
@@ -347,21 +428,20 @@ EXPORT_SYMBOL_NS_GPL(iommu_device_was_reset, IOMMUFD_INTERNAL);
  * silence. If that fails the device stays blocked, and that is reported: nobody
  * is there to take an error. A device that is lost stays so unless it was reset.
  *
+ * A device that does not answer yet is looked for again for some two minutes.
+ *
  * The VFs of a PF that was reset follow if it has VF Enable set, or else when
- * iommu_device_vfs_enabled() is called.
+ * iommu_device_vfs_enabled() is called. May sleep, takes the same locks as
+ * iommu_device_quiesce().
  */
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 {
-	unsigned int noio;
+	unsigned int noio = memalloc_noio_save();
+	bool has_vfs = dev_resume(dev, why);
 
-	if (why != IOMMU_QUIESCE_RESET || !dev_is_pf(dev)) {
-		dev_resume(dev, why);
-		return;
-	}
-	noio = pf_lock();
-	dev_resume(dev, why);
-	pf_resume_vfs(dev);
-	pf_unlock(noio);
+	memalloc_noio_restore(noio);
+	if (has_vfs && why == IOMMU_QUIESCE_RESET)
+		iommu_device_vfs_enabled(dev);
 }
 EXPORT_SYMBOL_GPL(iommu_device_resume);
 
@@ -369,13 +449,17 @@ EXPORT_SYMBOL_GPL(iommu_device_resume);
  * iommu_device_vfs_enabled() - The VFs of a PF that was reset are there again
  * @dev: PF that has VF Enable set again
  *
- * Resumes the VFs unless the PF is still being reset. May sleep, takes the mutexes of
- * groups.
+ * Resumes the VFs unless the PF is still being reset. May sleep, takes the mutex of
+ * the PF's group, and if it has VFs that use ATS pf_mutex and those of their groups,
+ * one after the other.
  */
 void iommu_device_vfs_enabled(struct device *dev)
 {
-	unsigned int noio = pf_lock();
+	unsigned int noio;
 
+	if (!dev_has_vfs(dev))
+		return;
+	noio = pf_lock();
 	pf_resume_vfs(dev);
 	pf_unlock(noio);
 }

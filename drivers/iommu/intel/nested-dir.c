@@ -392,7 +392,7 @@ static bool has_room(const struct intel_nested_dev *ndev, bool new_table,
 {
 	if (new_table && ndev->nr_tables >= INTEL_NESTED_TABLES)
 		return false;
-	return !intel_nested_uses_ats(ndev) ||
+	return !intel_nested_has_ats(ndev) ||
 	       ndev->nr_present + more <= INTEL_NESTED_ATS_PASIDS;
 }
 
@@ -401,7 +401,7 @@ static bool can_be_full(const struct intel_nested_dev *ndev)
 {
 	u32 pasids = ndev_end(ndev);
 
-	if (intel_nested_uses_ats(ndev) && pasids > INTEL_NESTED_ATS_PASIDS)
+	if (intel_nested_has_ats(ndev) && pasids > INTEL_NESTED_ATS_PASIDS)
 		return true;
 	return DIV_ROUND_UP(pasids, PASID_TBL_ENTRIES) > INTEL_NESTED_TABLES;
 }

@@ -118,23 +118,23 @@ static int inv_read_again(struct intel_nested_table *nt,
 	struct iommu_guest_memory *memory = nt->core.memory;
 	struct intel_nested_dev *ndev;
 	bool any = false;
-	int refused, rc;
+	int refused, rc, error;
 
 	/* An attach takes the table's lock under its group's: no waiting under it */
 	rc = memory->ops->lock(memory, true);
 	if (rc)
 		return rc;
 	mutex_lock(&nt->lock);
+	/* What one device does not answer is done for the others all the same */
 	list_for_each_entry(ndev, &nt->devs, elm) {
-		if (req->granularity == IOMMU_PASID_TABLE_INV_DOMAIN) {
-			rc = intel_nested_read_all(ndev, true);
-		} else {
-			rc = intel_nested_read_one(ndev, req->pasid, true,
-						   &refused);
-			any |= refused;
-		}
-		if (rc)
-			break;
+		refused = 0;
+		if (req->granularity == IOMMU_PASID_TABLE_INV_DOMAIN)
+			error = intel_nested_read_all(ndev, true);
+		else
+			error = intel_nested_read_one(ndev, req->pasid, true,
+						      &refused);
+		any |= refused;
+		rc = rc ?: error;
 	}
 	mutex_unlock(&nt->lock);
 	memory->ops->unlock(memory);

@@ -279,7 +279,7 @@ static int intel_nested_attach(struct iommu_pasid_table *table,
 
 	intel_pasid_switch_table(dev, &ndev->pasids, ndev->rid_pasid,
 				 ndev->nr_pasids && config->pasid_bits,
-				 intel_nested_uses_ats(ndev), abort);
+				 intel_nested_has_ats(ndev), abort);
 	/* Drops the domain that the device had, unless that was a table as well */
 	device_block_translation(dev);
 	info->domain_attached = true;

@@ -123,18 +123,26 @@ intel_nested_core(const struct intel_nested_dev *ndev)
 
 /*
  * Whether the device may have translations of the table in a TLB of its own. ATS
- * is on in any case, but without the flag the context entry refuses it (DTE). A
- * device that was pulled out is sent nothing.
+ * is on in any case, but without the flag the context entry refuses it (DTE).
  */
-static inline bool intel_nested_uses_ats(const struct intel_nested_dev *ndev)
+static inline bool intel_nested_has_ats(const struct intel_nested_dev *ndev)
 {
 	const struct iommu_hwpt_pasid_table *config =
 		&intel_nested_core(ndev)->config;
 
-	return ndev->info->ats_enabled &&
-	       !pci_dev_is_disconnected(to_pci_dev(ndev->dev)) &&
+	return intel_dev_tlb_is_used(ndev->info) &&
 	       config->flags & IOMMU_PASID_TABLE_ATS &&
 	       config->config != IOMMU_PASID_TABLE_ABORT;
+}
+
+/*
+ * Whether the device's TLB has to be invalidated. A device that was pulled out is sent
+ * nothing, and one that is silent has nothing in its TLB.
+ */
+static inline bool intel_nested_uses_ats(const struct intel_nested_dev *ndev)
+{
+	return ndev->info->ats_enabled && intel_nested_has_ats(ndev) &&
+	       !pci_dev_is_disconnected(to_pci_dev(ndev->dev));
 }
 
 /* nested-table.c */

@@ -48,20 +48,52 @@ static struct device_domain_info *find_info(struct intel_iommu *iommu, u16 sid)
 }
 
 /*
+ * Walk the context entries of a function, of its aliases too. Behind a bridge that
+ * makes aliases there is no ATS, so that all are on the function's own bus.
+ */
+static int next_devfn(const struct device_domain_info *info, int devfn)
+{
+	const unsigned long *aliases = to_pci_dev(info->dev)->dma_alias_mask;
+
+	for (devfn++; devfn < MAX_NR_DEVFNS; devfn++) {
+		if (devfn == info->devfn || (aliases && test_bit(devfn, aliases)))
+			return devfn;
+	}
+	return -1;
+}
+
+#define for_each_devfn(info, devfn)			\
+	for ((devfn) = next_devfn(info, -1); (devfn) >= 0; \
+	     (devfn) = next_devfn(info, devfn))
+
+/*
  * Block what the function has translated by its TLB. That takes effect when the
- * context cache is flushed, for which qi_submit_sync() cares before the submission
- * that was not answered ends. In legacy mode the same bit is a part of TT.
+ * context cache is flushed, which qi_submit_sync() does before the submission that
+ * was not answered ends. In legacy mode the same bit is a part of TT.
  */
 static void context_clear_dte(struct device_domain_info *info)
 {
 	struct intel_iommu *iommu = info->iommu;
 	struct context_entry *context;
+	int devfn;
 
-	context = iommu_context_addr(iommu, info->bus, info->devfn, false);
-	if (!context)
-		return;
-	clear_bit(__ffs(CONTEXT_SM_DTE), (unsigned long *)&context->lo);
-	__iommu_flush_cache(iommu, context, sizeof(*context));
+	for_each_devfn(info, devfn) {
+		context = iommu_context_addr(iommu, info->bus, devfn, false);
+		if (!context)
+			continue;
+		clear_bit(__ffs(CONTEXT_SM_DTE), (unsigned long *)&context->lo);
+		__iommu_flush_cache(iommu, context, sizeof(*context));
+	}
+}
+
+/* As nr_dev_tlb_lost is first, who sees that it changed sees what it is */
+static void count_lost(struct intel_iommu *iommu, int change)
+{
+	lockdep_assert_held(&iommu->device_rbtree_lock);
+	WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost + change);
+	smp_wmb();	/* pairs with qi_submit_sync() */
+	WRITE_ONCE(iommu->dev_tlb_lost_changes,
+		   iommu->dev_tlb_lost_changes + 1);
 }
 
 /* Nothing is sent to the function from now on. Returns whether it was until now. */
@@ -73,7 +105,7 @@ static bool cut_off(struct device_domain_info *info)
 	if (info->dev_tlb_lost)
 		return false;
 	info->dev_tlb_lost = true;
-	WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost + 1);
+	count_lost(iommu, 1);
 	context_clear_dte(info);
 	return true;
 }
@@ -155,7 +187,7 @@ bool intel_dev_tlb_found(struct device_domain_info *info)
 	lost = info->dev_tlb_lost;
 	if (lost) {
 		info->dev_tlb_lost = false;
-		WRITE_ONCE(iommu->nr_dev_tlb_lost, iommu->nr_dev_tlb_lost - 1);
+		count_lost(iommu, -1);
 	}
 	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
 	return lost;
@@ -208,20 +240,10 @@ void intel_context_flip_pre(struct device_domain_info *info,
 	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
 }
 
-static void context_flush(struct device_domain_info *info)
+/* Of one function and its aliases, which is rare enough to flush those of all */
+static void context_flush(struct intel_iommu *iommu)
 {
-	struct intel_iommu *iommu = info->iommu;
-	struct context_entry *context;
-	u16 did = 0;
-
-	spin_lock(&iommu->lock);
-	context = iommu_context_addr(iommu, info->bus, info->devfn, false);
-	if (context && !sm_supported(iommu))
-		did = context_domain_id(context);
-	spin_unlock(&iommu->lock);
-	iommu->flush.flush_context(iommu, did,
-				   PCI_DEVID(info->bus, info->devfn),
-				   DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
+	iommu->flush.flush_context(iommu, 0, 0, 0, DMA_CCMD_GLOBAL_INVL);
 }
 
 /* In legacy mode an entry that is not there is made when something is attached */
@@ -229,19 +251,20 @@ static void context_restore_dte(struct device_domain_info *info)
 {
 	struct intel_iommu *iommu = info->iommu;
 	struct context_entry *context;
+	int devfn;
 
 	if (!info->dte)
 		return;
 	spin_lock(&iommu->lock);
-	context = iommu_context_addr(iommu, info->bus, info->devfn, false);
-	if (!context || !context_present(context)) {
-		spin_unlock(&iommu->lock);
-		return;
+	for_each_devfn(info, devfn) {
+		context = iommu_context_addr(iommu, info->bus, devfn, false);
+		if (context && context_present(context))
+			intel_context_set_lo(info, context,
+					     READ_ONCE(context->lo) |
+					     CONTEXT_SM_DTE);
 	}
-	intel_context_set_lo(info, context,
-			     READ_ONCE(context->lo) | CONTEXT_SM_DTE);
 	spin_unlock(&iommu->lock);
-	context_flush(info);
+	context_flush(iommu);
 }
 
 /*
@@ -257,10 +280,13 @@ static void silence(struct device_domain_info *info)
 	raw_spin_lock_irqsave(&iommu->device_rbtree_lock, flags);
 	cut_off(info);
 	raw_spin_unlock_irqrestore(&iommu->device_rbtree_lock, flags);
-	context_flush(info);
+	context_flush(iommu);
 }
 
-/* ATS is on again before anything is attached: ats_enabled is what the device has */
+/*
+ * A device that is parked has ATS on again before anything is attached. One that is
+ * silent may be attached meanwhile: intel_dev_tlb_is_used() knows of it.
+ */
 void intel_iommu_quiesce_dev(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
