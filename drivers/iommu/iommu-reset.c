@@ -8,9 +8,9 @@
  * device is parked while it still answers, until it can answer again: iommu-park.c.
  *
  * A device of a kernel driver that uses the DMA API keeps what is attached: its driver
- * takes part in the reset, or puts it to sleep. But unmaps reach the IOMMU later than they are made, and
- * others of the group make some, so that the IOMMU driver is told to send nothing. The
- * same holds for what cannot be blocked for another reason.
+ * takes part in the reset, or puts it to sleep. But unmaps reach the IOMMU later than
+ * they are made, and others of the group make some, so that the IOMMU driver is told
+ * to send nothing. The same holds for what cannot be blocked for another reason.
  *
  * A reset of a PF takes its VFs away: VF Enable is clear until the configuration space
  * of the PF is restored, and the VFs that come back have ATS off. So the VFs of a PF
