@@ -65,16 +65,16 @@ static bool dev_can_park(struct device *dev)
 static void dev_block_pasids(struct iommu_group *group, struct device *dev,
 			     unsigned long end)
 {
-	struct iommu_attach_handle *handle;
 	unsigned long pasid;
+	void *entry;
 
 	end = min(end, dev->iommu->max_pasids);
-	xa_for_each_start(&group->pasid_array, pasid, handle,
+	xa_for_each_start(&group->pasid_array, pasid, entry,
 			  IOMMU_NO_PASID + 1) {
 		if (pasid >= end)
 			break;
 		dev_iommu_ops(dev)->remove_dev_pasid(dev, pasid,
-						     handle->domain);
+						     iommu_pasid_entry_domain(entry));
 	}
 }
 
@@ -131,16 +131,16 @@ bool iommu_dev_park(struct iommu_group *group, struct device *dev)
 static int dev_attach_pasids(struct iommu_group *group, struct device *dev,
 			     unsigned long *pasid)
 {
-	struct iommu_attach_handle *handle;
 	struct iommu_domain *domain;
+	void *entry;
 	int rc;
 
-	xa_for_each_start(&group->pasid_array, *pasid, handle,
+	xa_for_each_start(&group->pasid_array, *pasid, entry,
 			  IOMMU_NO_PASID + 1) {
 		/* It joined the group later, and has no such PASID */
 		if (*pasid >= dev->iommu->max_pasids)
 			break;
-		domain = handle->domain;
+		domain = iommu_pasid_entry_domain(entry);
 		rc = domain->ops->set_dev_pasid(domain, dev, *pasid, NULL);
 		if (rc)
 			return rc;
