@@ -55,7 +55,7 @@ static int next_devfn(const struct device_domain_info *info, int devfn)
 {
 	const unsigned long *aliases = to_pci_dev(info->dev)->dma_alias_mask;
 
-	for (devfn++; devfn < MAX_NR_DEVFNS; devfn++) {
+	for (devfn++; devfn <= U8_MAX; devfn++) {
 		if (devfn == info->devfn || (aliases && test_bit(devfn, aliases)))
 			return devfn;
 	}
