@@ -470,6 +470,7 @@ static void domain_test_silent(struct kunit *test)
 	dt->silent = true;
 	for (i = 0; i < 2; i++) {
 		dt->context_flushes = 0;
+		dt->dev_iommu.silent = true;
 		intel_iommu_ops.quiesce_dev(dev);
 		KUNIT_EXPECT_TRUE(test, test_is_live(dt));
 		KUNIT_EXPECT_FALSE(test, test_ats_is_on(dt));
@@ -478,6 +479,7 @@ static void domain_test_silent(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, dt->greater.iommu.nr_dev_tlb_lost, 1);
 		test_expect_tags(dt, 0, true);
 
+		dt->dev_iommu.silent = false;
 		KUNIT_EXPECT_EQ(test, intel_iommu_ops.resume_dev(dev), 0);
 		KUNIT_EXPECT_TRUE(test, test_is_live(dt));
 		KUNIT_EXPECT_TRUE(test, test_ats_is_on(dt));
@@ -485,6 +487,20 @@ static void domain_test_silent(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, dt->context_flushes, 2);
 		KUNIT_EXPECT_EQ(test, dt->greater.iommu.nr_dev_tlb_lost, 0);
 	}
+
+	/* Another one that it gets meanwhile is in its TLB as soon as it has ATS */
+	dt->dev_iommu.silent = true;
+	intel_iommu_ops.quiesce_dev(dev);
+	KUNIT_ASSERT_EQ(test, test_attach(dt, &dt->domains[1]->domain), 0);
+	KUNIT_EXPECT_FALSE(test, test_ats_is_on(dt));
+	KUNIT_EXPECT_FALSE(test, test_takes_translated(dt));
+	test_expect_tags(dt, 0, false);
+	test_expect_tags(dt, 1, true);
+	dt->dev_iommu.silent = false;
+	KUNIT_EXPECT_EQ(test, intel_iommu_ops.resume_dev(dev), 0);
+	KUNIT_EXPECT_TRUE(test, test_ats_is_on(dt));
+	KUNIT_EXPECT_TRUE(test, test_takes_translated(dt));
+	test_expect_tags(dt, 1, true);
 	dt->silent = false;
 	KUNIT_ASSERT_EQ(test, test_attach(dt, intel_iommu_ops.blocked_domain), 0);
 }
@@ -686,6 +702,10 @@ static void domain_test_old_not_had(struct kunit *test)
 		kunit_skip(test, "scalable mode is off");
 	dt->greater.iommu.ecap |= TEST_ECAP_PASID;
 	dt->info.pasid_table = &dt->table;
+	KUNIT_EXPECT_EQ(test, intel_iommu_set_dev_pasid(new, &dt->pdev.dev,
+							TEST_PASID, old),
+			-EOPNOTSUPP);
+	dt->info.pasid_enabled = 1;
 	entry = test_set_entry(dt, TEST_DOMAINS - 1);
 	before = *entry;
 	KUNIT_EXPECT_EQ(test, intel_iommu_set_dev_pasid(new, &dt->pdev.dev,

@@ -184,6 +184,32 @@ TEST_F_TIMEOUT(lost, reset_meanwhile, 120)
 	close(log);
 }
 
+/* Two devices below one table: a change of it gets through to the one that answers */
+TEST_F(lost, shared_table)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	int i;
+
+	ASSERT_EQ(0, vfio_attach(&self->peer.dev, env->hwpt));
+	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	ASSERT_EQ(0, reset(self));
+	for (i = 0; i < TRIES; i++) {
+		edu_pasid(&self->peer, PASID);
+		EXPECT_EQ(AT_A, probe_dma(&self->other, GIOVA));
+		EXPECT_EQ(AT_A, vtd_dma(v, PASID, GIOVA));
+		ASSERT_TRUE(deafen(self));
+		pasid_table_clear_pasid(&env->pasids, PASID);
+		EXPECT_EQ(-ETIMEDOUT, vtd_changed(v, PASID));
+		EXPECT_EQ(NOWHERE, probe_dma(&self->other, GIOVA));
+		EXPECT_EQ(NOWHERE, vtd_dma(v, PASID, GIOVA));
+
+		pasid_table_set_pasid(&env->pasids, PASID, &env->table);
+		ASSERT_EQ(0, reset(self));
+		EXPECT_EQ(0, vtd_changed(v, PASID));
+	}
+}
+
 /* It stays lost whatever is attached to it, until it is reset */
 TEST_F(lost, until_reset)
 {
