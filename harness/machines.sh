@@ -115,12 +115,18 @@ machine() {
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,flr=on,pm=on
 		ports 8
 		edu_at[1]=bus=rp8 ;;
-	vtd-port)	# devices that only a reset of their bus resets: one and one alone below
-			# its port, two functions that are isolated from each other, and two that
-			# are not
+	vtd-port | vtd-switch) # devices that only a reset of their bus resets: one and one alone
+			# below its port, two functions that are isolated from each other, and
+			# two that are not. On vtd-switch the first one is behind a switch, whose
+			# ports forget their bus numbers when the bus above them is reset
 		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,pm=on,no-soft-reset=on
 		ports 8 9 a b
 		edu_at=(bus=rp8 bus=rp9)
+		if [ "$1" = vtd-switch ]; then
+			qemu+=(-device x3130-upstream,id=switch,bus=rp8
+				-device xio3130-downstream,id=below,bus=switch,chassis=2,slot=1)
+			edu_at[0]=bus=below
+		fi
 		more_edu bus=rpa,addr=0.0,multifunction=on,acs=on
 		more_edu bus=rpa,addr=0.1,acs=on
 		more_edu bus=rpb,addr=0.0,multifunction=on
@@ -132,13 +138,6 @@ machine() {
 		ports 8
 		qemu+=(-global pcie-root-port.mem-reserve=8M)	# for the BARs of the VFs
 		edu_at=("bus=rp8,multifunction=on,acs=on,vfs=2" addr=5) ;;
-	vtd-switch)	# as the first of those, and behind a switch, whose ports forget their
-			# bus numbers when the bus above them is reset; a second one elsewhere
-		vtd ,device-iotlb=on,x-ats-timeout-ms=50 ,ats=on,pm=on,no-soft-reset=on
-		ports 8
-		qemu+=(-device x3130-upstream,id=switch,bus=rp8
-			-device xio3130-downstream,id=below,bus=switch,chassis=2,slot=1)
-		edu_at[0]=bus=below ;;
 	vtd-host)	# two disks of the host's own with ATS, in one group; what they do not
 			# answer times out when a reset has long been over
 		vtd ,device-iotlb=on,x-ats-timeout-ms=300 ,ats=on

@@ -53,18 +53,18 @@ struct aer_error {
 	__u32 domain;
 };
 
-/* Have the port above a device report that its link has failed */
+/* Have the root port of a device report that its link has failed */
 static inline int port_fail(struct vfio_dev *dev)
 {
 	struct aer_error error = { .uncor_status = PCI_ERR_UNC_DLP };
-	char path[PATH_MAX], port[PATH_MAX];
+	char path[PATH_MAX], real[PATH_MAX];
 	unsigned int domain, bus, slot, fn;
 	int fd, rc = 0;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/..", dev->name);
-	if (!realpath(path, port) ||
-	    sscanf(strrchr(port, '/'), "/%x:%x:%x.%x", &domain, &bus, &slot,
-		   &fn) != 4)
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", dev->name);
+	if (!realpath(path, real) ||
+	    sscanf(real, "/sys/devices/pci%*x:%*x/%x:%x:%x.%x/", &domain, &bus,
+		   &slot, &fn) != 4)
 		return -ENODEV;
 	error.domain = domain;
 	error.bus = bus;
@@ -75,6 +75,31 @@ static inline int port_fail(struct vfio_dev *dev)
 		return -errno;
 	if (write(fd, &error, sizeof(error)) != sizeof(error))
 		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/*
+ * Behind a switch the IOMMU waits until somebody has restored that. It is done when the
+ * group's mutex is free, with which the kernel reads the type of the group.
+ */
+static inline int await_iommu(struct vfio_dev *dev)
+{
+	char path[PATH_MAX], type[16];
+	int fd, tries = 10000, rc = 0;
+
+	while (!vtd_ats_on(dev)) {
+		if (!--tries)
+			return -ETIMEDOUT;
+		usleep(1000);
+	}
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group/type",
+		 dev->name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return -errno;
+	if (read(fd, type, sizeof(type)) <= 0)
+		rc = -EIO;
 	close(fd);
 	return rc;
 }
@@ -92,7 +117,7 @@ static inline int reset_by_error(struct vfio_dev *dev)
 		if (poll(&log, 1, 60 * 1000) <= 0)
 			rc = -ETIMEDOUT;
 	close(log.fd);
-	return rc;
+	return rc ?: await_iommu(dev);
 }
 
 static inline int reset(struct vfio_dev *dev, enum how how)
