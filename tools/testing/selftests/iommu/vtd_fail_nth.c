@@ -174,7 +174,7 @@ TEST_F(fail, replace_by_parent)
 		fail_nth(self->nth_fd, nth);
 		rc = vfio_attach(env->dev, env->vm.parent);
 		hit = fail_end(self->nth_fd);
-		EXPECT_EQ(env->vm.ats, vtd_ats_on(env->dev));
+		EXPECT_EQ(env->vm.ats, pci_ats_on(env->dev));
 		if (!rc) {
 			EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 			EXPECT_EQ(0, vfio_attach(env->dev, env->hwpt));

@@ -131,7 +131,7 @@ TEST_F_TIMEOUT(port, table, 120)
 		EXPECT_TRUE(all_reach(p, AT_A));
 		ASSERT_EQ(0, reset_during_dma(p, ALONE, ALONE, variant->how,
 					      with_pasid));
-		EXPECT_TRUE(vtd_ats_on(env->dev));
+		EXPECT_TRUE(pci_ats_on(env->dev));
 		EXPECT_TRUE(all_reach(p, NOWHERE));
 		ASSERT_EQ(0, probe_map_a(probe));
 	}

@@ -185,7 +185,7 @@ static bool vfs_have_ats(struct _test_data_sriov *self)
 	int tries;
 
 	for (i = 0; i < VFS; i++) {
-		for (tries = 1000; !vtd_ats_on(&self->vf[i].dev); tries--) {
+		for (tries = 1000; !pci_ats_on(&self->vf[i].dev); tries--) {
 			if (!tries)
 				return false;
 			usleep(10000);
