@@ -91,6 +91,8 @@ TEST_F_TIMEOUT(host, reset, 120)
 	int i, timeouts = log_open(), blame = log_open();
 	bool stop = false;
 
+	ASSERT_LE(0, timeouts);
+	ASSERT_LE(0, blame);
 	ASSERT_EQ(0, racers_start(&reader, 1, NULL, &stop));
 	for (i = 0; i < TRIES; i++) {
 		EXPECT_EQ(0, pci_write(self->disk.name, "reset", "1"));
