@@ -109,14 +109,14 @@ static inline int pci_open_cap(const struct vfio_dev *dev, int flags, __u16 id,
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
 		 dev->name);
 	fd = open(path, flags);
-	*offset = PCI_CFG_SPACE_SIZE;
-	while (*offset) {
-		if (!left-- || pread(fd, &header, 4, *offset) != 4)
+	for (*offset = PCI_CFG_SPACE_SIZE; *offset;
+	     *offset = PCI_EXT_CAP_NEXT(header)) {
+		if (!left-- || pread(fd, &header, 4, *offset) != 4) {
 			*offset = 0;
-		else if (PCI_EXT_CAP_ID(header) == id)
 			break;
-		else
-			*offset = PCI_EXT_CAP_NEXT(header);
+		}
+		if (PCI_EXT_CAP_ID(header) == id)
+			break;
 	}
 	return fd;
 }
