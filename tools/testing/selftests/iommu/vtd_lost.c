@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A device that does not answer an invalidation of its TLB. The invalidation ends,
- * what the TLB has is of no use from then on, soon the device reaches nothing at
- * all, and a reset brings it back. Others do not notice.
+ * what the TLB has translated is not accepted from then on, soon the device reaches
+ * nothing at all, and a reset brings it back. Others do not notice.
  *
  * Either the device's ATS is turned off without its IOMMU knowing, by which its TLB
  * is lost as well; or, with slow=1 in the environment, the first device is one that
