@@ -43,6 +43,8 @@ FIXTURE_SETUP(group)
 	ASSERT_EQ(0, second_init(self));
 	ASSERT_EQ(0, probe_map_apart(&env->probe));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	ASSERT_TRUE(pci_ats_on(env->dev));
+	ASSERT_TRUE(pci_ats_on(&self->second.dev));
 }
 
 FIXTURE_TEARDOWN(group)
