@@ -7,7 +7,7 @@ help: ## list the commands
 demo: deps ## install, build, boot, and watch a guest-owned table translate a device's DMA
 	@harness/demo
 
-test: deps ## all tests; ends with "N passed, N failed"
+test: deps ## KUnit, mock, arm64, x86; not debug, emulator, mutants; ends with "N passed, N failed"
 	@harness/test harness kunit mock arm64 x86
 
 test-kunit: deps ## KUnit
@@ -22,7 +22,7 @@ test-arm64: deps ## kselftest against emulated SMMUv3
 test-x86: deps ## kselftest against emulated VT-d
 	@harness/test x86
 
-test-debug: deps ## on kernels that find memory, locking and leak bugs; as long as make test
+test-debug: deps ## on kernels that find memory, locking and leak bugs; takes as long as make test
 	@harness/test debug
 
 test-emulator: deps ## the unmodified kernel on emulated VT-d
@@ -49,7 +49,7 @@ refresh: ## take edits in the tree back into overlay and queue; PATCH=name.patch
 image: deps ## build the test kernels and print their paths
 	@for kernel in arm64-test arm64-debug x86-test x86-debug; do harness/kernel $$kernel || exit; done
 
-qemu: deps ## build the emulator of make test-x86 and print its path
+qemu: deps ## build the emulator of the machines vtd* (all but vtd-stage2) and print its path
 	@harness/qemu-vtd
 
 mutants: deps ## do the tests notice mistakes of the emulated VT-d? one boot for each

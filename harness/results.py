@@ -6,7 +6,8 @@ Judge one boot. Prints a line per test and at last "N passed, N failed"; exits
 with 1 on any failure. Besides the tests' own results these are failures: a
 program that exits with an error, ends before its plan is done or tests nothing;
 a skipped test that ABSENT-FEATURES does not list; a listed one that was not
-skipped; a kernel complaint; a boot that did not reach its end.
+skipped; a kernel complaint; a boot that did not reach its end; an emulator that
+crashed, at the end too.
 """
 
 import collections
@@ -42,6 +43,8 @@ INJECTED_TRACE_WITHIN = 8  # lines
 RESULT = re.compile(r"^(?P<indent> *)(?P<not>not )?ok (?P<number>\d+)(?: -)? *(?P<name>[^#]*?) *"
                     r"(?:# *(?P<skip>SKIP\b.*)|#.*)?$")
 PLAN = re.compile(r"^(?P<indent> *)1\.\.(?P<count>\d+)")
+# What the scripts note below the console: SIGABRT, SIGSEGV
+CRASH = re.compile(r"QEMU exits with (134|139)$")
 # Shown of the console of a machine that stopped
 LAST_LINES = 20
 
@@ -174,6 +177,8 @@ class Run:
             else:
                 kernel_tap.feed(line)
         kernel_tap.end_plans(0, "KUnit")
+        if any(CRASH.match(line.rstrip()) for line in last):
+            self.fail("the emulator crashed")
         if not started:
             self.fail("the machine did not boot")
         elif not done:

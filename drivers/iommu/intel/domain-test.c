@@ -535,10 +535,8 @@ static void domain_test_absent(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, test_attach(dt, intel_iommu_ops.blocked_domain), 0);
 }
 
-static void test_drain(struct domain_test *dt, bool ats, unsigned int dev_tlb)
+static void test_drain(struct domain_test *dt, unsigned int dev_tlb)
 {
-	dt->info.ats_enabled = ats;
-	dt->ats_ctrl = ats ? PCI_ATS_CTRL_ENABLE : 0;
 	dt->submissions = 0;
 	dt->dev_tlb = 0;
 	intel_iommu_drain_pasid_prq(&dt->pdev.dev, TEST_PASID);
@@ -556,7 +554,10 @@ static int test_respond(struct domain_test *dt)
 	return dt->submissions;
 }
 
-/* A device that cannot answer is sent nothing on account of its page requests */
+/*
+ * A device that cannot answer is sent nothing on account of its page requests. That
+ * it has ATS is arranged once; what changes then, the ops have changed.
+ */
 static void domain_test_quiesced(struct kunit *test)
 {
 	struct domain_test *dt = test->priv;
@@ -565,21 +566,24 @@ static void domain_test_quiesced(struct kunit *test)
 
 	dt->pdev.ats_enabled = 1;
 	dt->pdev.ats_stu = VTD_PAGE_SHIFT - PCI_ATS_MIN_STU;
+	dt->ats_ctrl = PCI_ATS_CTRL_ENABLE;
+	dt->info.ats_enabled = 1;
 	queue = iopf_queue_alloc("intel-domain-test");
 	KUNIT_ASSERT_NOT_NULL(test, queue);
 	KUNIT_EXPECT_EQ(test, iopf_queue_add_device(queue, dev), 0);
 	dt->info.pri_enabled = true;
-	test_drain(dt, true, 1);
+	test_drain(dt, 1);
 	KUNIT_EXPECT_EQ(test, test_respond(dt), 1);
 
 	dt->dev_iommu.parked = true;
 	intel_iommu_ops.quiesce_dev(dev);
 	KUNIT_EXPECT_FALSE(test, test_ats_is_on(dt));
-	test_drain(dt, false, 0);
+	test_drain(dt, 0);
 	KUNIT_EXPECT_EQ(test, test_respond(dt), 0);
 
 	KUNIT_EXPECT_EQ(test, intel_iommu_ops.resume_dev(dev), 0);
-	test_drain(dt, true, 1);
+	KUNIT_EXPECT_TRUE(test, test_ats_is_on(dt));
+	test_drain(dt, 1);
 	KUNIT_EXPECT_EQ(test, test_respond(dt), 1);
 	iopf_queue_remove_device(queue, dev);
 	iopf_queue_free(queue);

@@ -201,8 +201,7 @@ TEST_F(edu, stage2_only)
 {
 	struct env *env = &self->env;
 	struct probe *probe = &env->probe;
-	int log = log_open(), tries = 100;
-	unsigned int events;
+	int events, log = log_open(), tries = 100;
 
 	ASSERT_LE(0, log);
 	EXPECT_EQ(AT_A, probe_dma(probe, probe->a));

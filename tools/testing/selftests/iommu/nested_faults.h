@@ -36,11 +36,12 @@ static inline unsigned int faults(const struct vfio_dev *dev, bool some)
 /*
  * Faults that the driver blames on nobody's guest go to the kernel's log, a few
  * in five seconds. The number of them since log_open(), or since this was last
- * asked, of the DMA until now of devices that share an IOMMU with @dev.
+ * asked, of the DMA until now of devices that share an IOMMU with @dev; a negative
+ * errno if this cannot be told.
  */
-static inline unsigned int log_events(const struct vfio_dev *dev, int log)
+static inline int log_events(const struct vfio_dev *dev, int log)
 {
-	return faults_settle(dev) ? log_count(log, LOG_FAULT) : UINT_MAX;
+	return faults_settle(dev) ? log_count(log, LOG_FAULT) : -ETIME;
 }
 
 #endif

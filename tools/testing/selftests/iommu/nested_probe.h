@@ -140,4 +140,17 @@ static inline enum place probe_dma(struct probe *p, __u64 iova)
 	return in_a ? AT_A : in_b ? AT_B : NOWHERE;
 }
 
+/* Whether DMA to @iova goes to @place, now or when the kernel has got that far */
+static inline bool probe_gets_to(struct probe *p, __u64 iova, enum place place)
+{
+	int tries = 1000;
+
+	while (probe_dma(p, iova) != place) {
+		if (!tries--)
+			return false;
+		usleep(10000);
+	}
+	return true;
+}
+
 #endif

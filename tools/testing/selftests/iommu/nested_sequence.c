@@ -526,6 +526,25 @@ static bool disturb(struct _test_data_sequence *self)
 	return what < 7 ? reset(self) : replug(self);
 }
 
+/* Or nothing is in its TLB, and nothing that is forgotten there would show */
+static bool ats_is_on(struct _test_data_sequence *self)
+{
+	const struct seq_dev *d;
+	unsigned int dev;
+
+	for (dev = 0; dev < DEVS; dev++) {
+		d = &self->s.dev[dev];
+		if (!d->uses_ats || d->asleep ||
+		    (d->at[0] == DETACHED && !has_pasids(d)))
+			continue;
+		if (!pci_ats_on(&d->edu.dev)) {
+			note(self, "device %u: ATS is off", dev);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool step(struct _test_data_sequence *self)
 {
 	unsigned int what = pick(self, self->resets ? 20 : 16);
@@ -545,7 +564,7 @@ static bool step(struct _test_data_sequence *self)
 		ok = change_entry(self);
 	else
 		ok = reopen(self);
-	return ok && warm(self);
+	return ok && ats_is_on(self) && warm(self);
 }
 
 /* The slots of the spaces and gIOVAs that most steps need */
@@ -586,6 +605,7 @@ TEST_F_TIMEOUT(sequence, random, 86400)
 	lacks = lacking(&self->s, self->resets);
 	if (lacks)
 		SKIP(return, "%s", lacks);
+	ASSERT_EQ(seq_wanted_sources(&self->s), self->s.sources);
 	for (; seed < end; seed++) {
 		if (run_sequence(self, seed))
 			continue;

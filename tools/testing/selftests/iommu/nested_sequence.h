@@ -50,6 +50,7 @@ enum target {
 struct seq_dev {
 	struct edu edu;
 	bool asleep;
+	bool uses_ats;
 	enum target at[SOURCES];
 };
 
@@ -139,6 +140,36 @@ static inline int seq_dma(struct seq *s, unsigned int dev, unsigned int source,
 	return reached;
 }
 
+/* The number of devices in a device's group, itself included */
+static inline unsigned int seq_group_size(const struct vfio_dev *dev)
+{
+	unsigned int size = 0;
+	struct dirent *entry;
+	char path[PATH_MAX];
+	DIR *dir;
+
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/iommu_group/devices", dev->name);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		size += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return size;
+}
+
+/*
+ * How many sources there have to be, by what the device is: one with PASIDs uses them
+ * if it is isolated from others
+ */
+static inline unsigned int seq_wanted_sources(const struct seq *s)
+{
+	const struct vfio_dev *dev = &s->dev[0].edu.dev;
+
+	return pci_has_cap(dev, PCI_EXT_CAP_ID_PASID) &&
+	       seq_group_size(dev) == 1 ? SOURCES : 1;
+}
+
 /* PASIDs that are on; the model uses some of them */
 static inline int seq_count_sources(struct seq *s)
 {
@@ -161,6 +192,8 @@ static inline int seq_open(struct seq *s, unsigned int dev)
 
 	rc = rc ?: vfio_bind(&d->edu.dev, s->vm.iommufd);
 	d->asleep = false;
+	d->uses_ats = S1_USES_ATS && pci_has_cap(&d->edu.dev,
+						 PCI_EXT_CAP_ID_ATS);
 	for (source = 0; source < SOURCES; source++)
 		d->at[source] = DETACHED;
 	return rc;

@@ -60,29 +60,31 @@ static inline bool traced(const char *event, const char *text)
 	return found;
 }
 
-/* Returns a file of the kernel's log to give to log_count() */
+/* Returns a file of the kernel's log to give to log_count(), or a negative errno */
 static inline int log_open(void)
 {
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd >= 0)
 		lseek(fd, 0, SEEK_END);
-	return fd;
+	return fd < 0 ? -errno : fd;
 }
 
-/* The number of records with this text since then, or since it was last asked */
-static inline unsigned int log_count(int fd, const char *text)
+/*
+ * The number of records with this text since then, or since it was last asked. A
+ * negative errno if that is not known: -EPIPE where records were overwritten that
+ * nobody has read.
+ */
+static inline int log_count(int fd, const char *text)
 {
-	unsigned int count = 0;
 	char record[8192];
+	int count = 0;
 	ssize_t len;
 
 	for (;;) {
 		len = read(fd, record, sizeof(record) - 1);
-		if (len < 0 && errno == EPIPE)
-			continue;	/* records were overwritten */
-		if (len <= 0)
-			return count;
+		if (len < 0)
+			return errno == EAGAIN ? count : -errno;
 		record[len] = '\0';
 		count += !!strstr(record, text);
 	}

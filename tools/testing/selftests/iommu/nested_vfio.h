@@ -95,6 +95,55 @@ static inline int pci_give_back(const struct vfio_dev *dev)
 	return rc ?: vfio_number(dev->name) < 0 ? -ENODEV : 0;
 }
 
+/*
+ * Open the device's own configuration space, past VFIO. Returns a file or -1; @offset
+ * is where the extended capability @id is, or 0.
+ */
+static inline int pci_open_cap(const struct vfio_dev *dev, int flags, __u16 id,
+			       __u32 *offset)
+{
+	int fd, left = (PCI_CFG_SPACE_EXP_SIZE - PCI_CFG_SPACE_SIZE) / 8;
+	char path[PATH_MAX];
+	__u32 header;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
+		 dev->name);
+	fd = open(path, flags);
+	for (*offset = PCI_CFG_SPACE_SIZE; *offset;
+	     *offset = PCI_EXT_CAP_NEXT(header)) {
+		if (!left-- || pread(fd, &header, 4, *offset) != 4) {
+			*offset = 0;
+			break;
+		}
+		if (PCI_EXT_CAP_ID(header) == id)
+			break;
+	}
+	return fd;
+}
+
+/* Whether the device has an extended capability, whoever uses it */
+static inline bool pci_has_cap(const struct vfio_dev *dev, __u16 id)
+{
+	__u32 offset;
+	int fd = pci_open_cap(dev, O_RDONLY, id, &offset);
+
+	close(fd);
+	return offset;
+}
+
+/* Whether ATS is on in the device, as its own registers have it */
+static inline bool pci_ats_on(const struct vfio_dev *dev)
+{
+	__u16 value = 0;
+	__u32 ats;
+	int fd = pci_open_cap(dev, O_RDONLY, PCI_EXT_CAP_ID_ATS, &ats);
+
+	if (ats && pread(fd, &value, 2, ats + PCI_ATS_CTRL) != 2)
+		value = 0;
+	close(fd);
+	return value & PCI_ATS_CTRL_ENABLE;
+}
+
 static inline int pci_only(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.';

@@ -237,9 +237,9 @@ TEST_F(ats, stays_on)
 				      env->vm.parent, &config, &hwpts[3]));
 	for (i = 0; i < ARRAY_SIZE(hwpts); i++) {
 		EXPECT_EQ(0, vfio_attach(env->dev, hwpts[i]));
-		EXPECT_TRUE(vtd_ats_on(env->dev));
+		EXPECT_TRUE(pci_ats_on(env->dev));
 		EXPECT_EQ(0, vfio_detach(env->dev));
-		EXPECT_TRUE(vtd_ats_on(env->dev));
+		EXPECT_TRUE(pci_ats_on(env->dev));
 	}
 }
 

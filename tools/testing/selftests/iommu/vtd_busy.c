@@ -3,7 +3,7 @@
  * The memory of a guest is busy for as long as user space likes: its mappings are
  * locked by a call that takes a page fault, which user space serves. Whoever needs
  * the guest's entries meanwhile waits, but keeps nobody waiting who does not: here
- * the host resets the device.
+ * somebody looks at the device's group, or the host resets the device.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -108,6 +108,19 @@ static void reset_device(struct caller *caller)
 	caller->rc = pci_write(caller->v->env.dev->name, "reset", "1");
 }
 
+/* The kernel looks that up under the mutex of the device's group */
+static void read_group(struct caller *caller)
+{
+	char path[PATH_MAX], type[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group/type",
+		 caller->v->env.dev->name);
+	fd = open(path, O_RDONLY);
+	caller->rc = read(fd, type, sizeof(type)) > 0 ? 0 : -errno;
+	close(fd);
+}
+
 /* A reset empties the device's buffer, too */
 static int refill(struct env *env)
 {
@@ -183,6 +196,27 @@ FIXTURE_TEARDOWN(busy)
 	vtd_exit(&self->v);
 	close(self->uffd);
 	munmap(self->page, 4096);
+}
+
+/* Who attaches a table waits, and does not have the mutex of the group meanwhile */
+TEST_F_TIMEOUT(busy, group, 120)
+{
+	struct vtd *v = &self->v;
+	struct env *env = &v->env;
+	struct caller attacher = { .hwpt = env->hwpt };
+	struct caller reader = {};
+
+	ASSERT_EQ(0, busy_start(_metadata, self));
+	ASSERT_EQ(0, caller_start(&attacher, v, attach));
+	EXPECT_TRUE(falls_asleep(&attacher.tid, 'D'));
+	ASSERT_EQ(0, caller_start(&reader, v, read_group));
+	EXPECT_TRUE(caller_ends(&reader));
+	EXPECT_FALSE(READ_SHARED(attacher.done));
+	EXPECT_EQ(0, busy_end(self));
+	EXPECT_EQ(0, caller_end(&attacher));
+	EXPECT_EQ(0, caller_end(&reader));
+	EXPECT_EQ(AT_A, probe_dma(&env->probe, GIOVA));
+	EXPECT_EQ(AT_B, vtd_dma(v, PASID, GIOVA));
 }
 
 /* Who attaches a table waits; the device is reset meanwhile */

@@ -130,40 +130,6 @@ static inline bool vtd_blocked(struct vtd *v, __u32 pasid, __u64 iova)
 }
 
 /*
- * Open the device's own registers, past the kernel. Returns a file or -1; @ctrl is
- * where its ATS control register is, or 0.
- */
-static inline int vtd_open_ats(const struct vfio_dev *dev, int flags,
-			       __u32 *ctrl)
-{
-	__u32 header, offset = PCI_CFG_SPACE_SIZE;
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config",
-		 dev->name);
-	fd = open(path, flags);
-	while (offset && pread(fd, &header, 4, offset) == 4 &&
-	       PCI_EXT_CAP_ID(header) != PCI_EXT_CAP_ID_ATS)
-		offset = PCI_EXT_CAP_NEXT(header);
-	*ctrl = offset ? offset + PCI_ATS_CTRL : 0;
-	return fd;
-}
-
-/* Whether ATS is on in the device, as its own registers have it */
-static inline bool vtd_ats_on(const struct vfio_dev *dev)
-{
-	__u16 value = 0;
-	__u32 ctrl;
-	int fd = vtd_open_ats(dev, O_RDONLY, &ctrl);
-
-	if (ctrl && pread(fd, &value, 2, ctrl) != 2)
-		value = 0;
-	close(fd);
-	return value & PCI_ATS_CTRL_ENABLE;
-}
-
-/*
  * Who blocks all DMA of a device that is lost is a thread of the kernel's: give it
  * time, but then nothing gets through.
  */

@@ -4,7 +4,8 @@
  * group: whatever is attached is attached to both. Each has a TLB of its own, and is
  * reset, sleeps and leaves by itself. PCI does not let them use PASIDs.
  */
-#include "nested_env.h"
+#include "nested_racer.h"
+#include "vtd_env.h"
 
 #include "../kselftest_harness.h"
 
@@ -42,6 +43,8 @@ FIXTURE_SETUP(group)
 	ASSERT_EQ(0, second_init(self));
 	ASSERT_EQ(0, probe_map_apart(&env->probe));
 	ASSERT_EQ(0, vfio_attach(env->dev, env->hwpt));
+	ASSERT_TRUE(pci_ats_on(env->dev));
+	ASSERT_TRUE(pci_ats_on(&self->second.dev));
 }
 
 FIXTURE_TEARDOWN(group)
@@ -57,6 +60,16 @@ static bool both_reach(struct _test_data_group *self, enum place place)
 
 	for (i = 0; i < FUNCTIONS; i++)
 		if (probe_dma(&self->probe[i], GIOVA) != place)
+			return false;
+	return true;
+}
+
+static bool both_have_ats(struct _test_data_group *self)
+{
+	unsigned int i;
+
+	for (i = 0; i < FUNCTIONS; i++)
+		if (!pci_ats_on(self->probe[i].dev))
 			return false;
 	return true;
 }
@@ -110,7 +123,7 @@ TEST_F(group, attach)
 	EXPECT_TRUE(both_reach(self, AT_A));
 }
 
-/* One is reset; the other does not notice, and nothing is lost on the way */
+/* One is reset, and nothing is lost on the way */
 TEST_F(group, reset)
 {
 	struct env *env = &self->env;
@@ -122,11 +135,52 @@ TEST_F(group, reset)
 
 		EXPECT_TRUE(both_reach(self, AT_A));
 		ASSERT_EQ(0, edu_reset(edu));
+		EXPECT_TRUE(both_have_ats(self));
 		EXPECT_TRUE(both_reach(self, AT_A));
 		EXPECT_EQ(0, probe_unmap_a(probe));
 		EXPECT_TRUE(both_reach(self, NOWHERE));
 		EXPECT_EQ(0, probe_map_a(probe));
 	}
+}
+
+/* A function at work */
+static int use_function(void *probe, unsigned int i)
+{
+	return probe_dma(probe, GIOVA) == AT_A ? 0 : -EPROTO;
+}
+
+/*
+ * One is reset; the other one and the owner of their address space, whose unmaps are
+ * for both, do not notice. That one is asked which cannot answer would be in the log.
+ */
+TEST_F_TIMEOUT(group, others, 120)
+{
+	struct env *env = &self->env;
+	int log = log_open();
+	unsigned int i;
+
+	ASSERT_LE(0, log);
+	for (i = 0; i < FUNCTIONS; i++) {
+		struct racer racers[] = {
+			{ use_function, "the other function", &self->probe[!i] },
+			{ vm_round, "their address space", &env->vm },
+		};
+		bool stop = false;
+
+		EXPECT_TRUE(both_reach(self, AT_A));
+		ASSERT_EQ(0, racers_start(racers, ARRAY_SIZE(racers), NULL,
+					  &stop));
+		do {
+			EXPECT_EQ(0, edu_reset(self->probe[i].edu));
+		} while (!racers_got_somewhere(racers, ARRAY_SIZE(racers)));
+		EXPECT_EQ(0, racers_end(racers, ARRAY_SIZE(racers), &stop));
+		/* A little later if the address space changed at the end of the reset */
+		EXPECT_TRUE(probe_gets_to(&self->probe[i], GIOVA, AT_A));
+		EXPECT_TRUE(both_have_ats(self));
+		EXPECT_TRUE(both_reach(self, AT_A));
+	}
+	EXPECT_EQ(0, log_count(log, TIME_OUT));
+	close(log);
 }
 
 /* A DMA is on its way when its device is reset, or sent to sleep */
@@ -162,6 +216,7 @@ TEST_F(group, sleep)
 
 	EXPECT_TRUE(both_reach(self, AT_A));
 	ASSERT_EQ(0, vfio_sleep(&edu->dev, true));
+	EXPECT_TRUE(pci_ats_on(&self->second.dev));
 	EXPECT_EQ(AT_A, probe_dma(&self->probe[1], GIOVA));
 	EXPECT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, probe_dma(&self->probe[1], GIOVA));
@@ -172,6 +227,7 @@ TEST_F(group, sleep)
 	EXPECT_EQ(0, vfio_attach(&self->second.dev, env->hwpt));
 	ASSERT_EQ(0, vfio_sleep(&edu->dev, false));
 	ASSERT_EQ(0, edu_after_reset(edu));
+	EXPECT_TRUE(both_have_ats(self));
 	EXPECT_TRUE(both_reach(self, AT_B));
 	EXPECT_EQ(0, probe_map_a(probe));
 }

@@ -71,7 +71,7 @@ FIXTURE_SETUP(host)
 	ASSERT_NE(NULL, realpath("/sys/block/" RESET_DISK "/device/device", path));
 	snprintf(self->disk.name, sizeof(self->disk.name), "%s",
 		 strrchr(path, '/') + 1);
-	ASSERT_TRUE(vtd_ats_on(&self->disk));
+	ASSERT_TRUE(pci_ats_on(&self->disk));
 	ASSERT_LE(0, disk_group(RESET_DISK));
 	ASSERT_EQ(disk_group(RESET_DISK), disk_group(OTHER_DISK));
 	ASSERT_EQ(0, open_disk(&self->reset, "/dev/" RESET_DISK));
@@ -91,10 +91,12 @@ TEST_F_TIMEOUT(host, reset, 120)
 	int i, timeouts = log_open(), blame = log_open();
 	bool stop = false;
 
+	ASSERT_LE(0, timeouts);
+	ASSERT_LE(0, blame);
 	ASSERT_EQ(0, racers_start(&reader, 1, NULL, &stop));
 	for (i = 0; i < TRIES; i++) {
 		EXPECT_EQ(0, pci_write(self->disk.name, "reset", "1"));
-		EXPECT_TRUE(vtd_ats_on(&self->disk));
+		EXPECT_TRUE(pci_ats_on(&self->disk));
 		/* Done when all that was sent to the disk is answered or given up */
 		EXPECT_EQ(0, vm_map_and_unmap(&self->v.env.vm));
 		EXPECT_EQ(0, read_disk(&self->reset, i));

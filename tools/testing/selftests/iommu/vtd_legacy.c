@@ -99,10 +99,10 @@ TEST_F(legacy, attach)
 	int i;
 
 	for (i = 0; i < TRIES; i++) {
-		EXPECT_TRUE(vtd_ats_on(dev));
+		EXPECT_TRUE(pci_ats_on(dev));
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 		ASSERT_EQ(0, vfio_attach(dev, self->apart.ioas));
-		EXPECT_TRUE(vtd_ats_on(dev));
+		EXPECT_TRUE(pci_ats_on(dev));
 		EXPECT_EQ(0, probe_unmap_a(probe));
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 		ASSERT_EQ(0, vfio_attach(dev, self->vm.ioas));
@@ -110,7 +110,7 @@ TEST_F(legacy, attach)
 		EXPECT_EQ(0, probe_map_a(probe));
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 		ASSERT_EQ(0, vfio_detach(dev));
-		EXPECT_FALSE(vtd_ats_on(dev));
+		EXPECT_FALSE(pci_ats_on(dev));
 		EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
 		ASSERT_EQ(0, vfio_attach(dev, self->vm.ioas));
 	}
@@ -134,7 +134,7 @@ TEST_F(legacy, reset)
 	for (i = 0; i < TRIES; i++) {
 		EXPECT_EQ(AT_A, probe_dma(probe, probe->a));
 		EXPECT_EQ(0, edu_reset(&self->edu));
-		EXPECT_TRUE(vtd_ats_on(&self->edu.dev));
+		EXPECT_TRUE(pci_ats_on(&self->edu.dev));
 		EXPECT_EQ(0, probe_unmap_a(probe));
 		EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
 		EXPECT_EQ(0, probe_map_a(probe));
@@ -161,7 +161,7 @@ TEST_F(legacy, sleep)
 		}
 		ASSERT_EQ(0, vfio_sleep(dev, false));
 		ASSERT_EQ(0, edu_after_reset(&self->edu));
-		EXPECT_TRUE(vtd_ats_on(dev));
+		EXPECT_TRUE(pci_ats_on(dev));
 		EXPECT_EQ(NOWHERE, probe_dma(probe, probe->a));
 		EXPECT_EQ(0, probe_map_a(probe));
 	}

@@ -160,7 +160,7 @@ TEST_F_TIMEOUT(link, unmap, 120)
 		EXPECT_TRUE(reaches(p, PEER, AT_A));
 		ASSERT_EQ(0, reset(env->dev, variant->how));
 		ASSERT_EQ(0, edu_after_reset(&env->edu));
-		EXPECT_TRUE(vtd_ats_on(env->dev));
+		EXPECT_TRUE(pci_ats_on(env->dev));
 	}
 	EXPECT_TRUE(all_reach(p, AT_A));
 	EXPECT_EQ(0, probe_unmap_a(probe));
@@ -224,7 +224,7 @@ TEST_F_TIMEOUT(link, down_and_up, 120)
 	EXPECT_TRUE(all_reach(p, AT_A));
 	ASSERT_EQ(0, link_down(&self->link, env->dev));
 	ASSERT_EQ(0, link_up(&self->link, &env->edu));
-	EXPECT_FALSE(vtd_ats_on(env->dev));
+	EXPECT_FALSE(pci_ats_on(env->dev));
 	EXPECT_EQ(AT_A, probe_dma(probe, GIOVA));
 	EXPECT_EQ(0, probe_unmap_a(probe));
 	EXPECT_EQ(NOWHERE, probe_dma(probe, GIOVA));
@@ -232,7 +232,7 @@ TEST_F_TIMEOUT(link, down_and_up, 120)
 	EXPECT_TRUE(is_blocked(p, ALONE));
 	ASSERT_EQ(0, reset(env->dev, variant->how));
 	ASSERT_EQ(0, edu_after_reset(&env->edu));
-	EXPECT_TRUE(vtd_ats_on(env->dev));
+	EXPECT_TRUE(pci_ats_on(env->dev));
 	EXPECT_TRUE(all_reach(p, AT_A));
 }
 

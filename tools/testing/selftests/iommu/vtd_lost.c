@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A device that does not answer an invalidation of its TLB. The invalidation ends,
- * what the TLB has is of no use from then on, soon the device reaches nothing at
- * all, and a reset brings it back. Others do not notice.
+ * what the TLB has translated is not accepted from then on, soon the device reaches
+ * nothing at all, and a reset brings it back. Others do not notice.
  *
  * Either the device's ATS is turned off without its IOMMU knowing, by which its TLB
  * is lost as well; or, with slow=1 in the environment, the first device is one that
@@ -32,13 +32,13 @@ FIXTURE(lost)
 static bool ats_off(const struct vfio_dev *dev)
 {
 	const __u16 off = 0;
-	__u32 ctrl;
-	int fd = vtd_open_ats(dev, O_RDWR, &ctrl);
+	__u32 ats;
+	int fd = pci_open_cap(dev, O_RDWR, PCI_EXT_CAP_ID_ATS, &ats);
 
-	if (ctrl && pwrite(fd, &off, 2, ctrl) != 2)
-		ctrl = 0;
+	if (ats && pwrite(fd, &off, 2, ats + PCI_ATS_CTRL) != 2)
+		ats = 0;
 	close(fd);
-	return ctrl && !vtd_ats_on(dev);
+	return ats && !pci_ats_on(dev);
 }
 
 static int reset(struct _test_data_lost *self)

@@ -111,11 +111,19 @@ static inline int await_iommu(struct vfio_dev *dev)
 static inline int reset_by_error(struct vfio_dev *dev)
 {
 	struct pollfd log = { .fd = log_open(), .events = POLLIN };
-	int rc = port_fail(dev);
+	int count, rc;
 
-	while (!rc && !log_count(log.fd, "device recovery successful"))
-		if (poll(&log, 1, 60 * 1000) <= 0)
+	if (log.fd < 0)
+		return log.fd;
+	rc = port_fail(dev);
+	while (!rc) {
+		count = log_count(log.fd, "device recovery successful");
+		if (count > 0)
+			break;
+		rc = count;
+		if (!rc && poll(&log, 1, 60 * 1000) <= 0)
 			rc = -ETIMEDOUT;
+	}
 	close(log.fd);
 	return rc ?: await_iommu(dev);
 }

@@ -185,7 +185,7 @@ static bool vfs_have_ats(struct _test_data_sriov *self)
 	int tries;
 
 	for (i = 0; i < VFS; i++) {
-		for (tries = 1000; !vtd_ats_on(&self->vf[i].dev); tries--) {
+		for (tries = 1000; !pci_ats_on(&self->vf[i].dev); tries--) {
 			if (!tries)
 				return false;
 			usleep(10000);
@@ -298,13 +298,14 @@ TEST_F_TIMEOUT(sriov, attach, 120)
 	}
 }
 
-/* VFs that nobody has open, and which may sleep, have ATS on when they are opened */
+/* VFs that nobody has open are awake here, and have ATS on again after the reset */
 TEST_F_TIMEOUT(sriov, idle, 120)
 {
 	struct probe *probe = &self->v.env.probe;
 
 	close_vfs(self);
 	EXPECT_EQ(0, reset_pf(self));
+	EXPECT_TRUE(vfs_have_ats(self));
 	ASSERT_EQ(0, open_vfs(self));
 	EXPECT_TRUE(vfs_have_ats(self));
 	EXPECT_TRUE(vfs_reach(self, AT_A));
