@@ -88,7 +88,7 @@ static inline int await_iommu(struct vfio_dev *dev)
 	char path[PATH_MAX], type[16];
 	int fd, tries = 10000, rc = 0;
 
-	while (!vtd_ats_on(dev)) {
+	while (!pci_ats_on(dev)) {
 		if (!--tries)
 			return -ETIMEDOUT;
 		usleep(1000);
