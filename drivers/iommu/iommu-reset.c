@@ -28,6 +28,7 @@
 #include <linux/iommu-reset.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/pci-ats.h>
 #include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 
@@ -204,6 +205,9 @@ void iommu_dev_try_unpark(struct iommu_group *group, struct device *dev)
 	if (iommu_dev_cannot_answer(dev))
 		return;
 	if (!dev_is_gone(dev)) {
+		/* The PCI core could not enable its PASIDs while it was not there */
+		if (absent)
+			pci_restore_pasid_state(to_pci_dev(dev));
 		if (parked)
 			iommu_dev_unpark(group, dev);
 		else
