@@ -123,8 +123,8 @@ machine() {
 		ports 8 9 a b
 		edu_at=(bus=rp8 bus=rp9)
 		if [ "$1" = vtd-switch ]; then
-			qemu+=(-device x3130-upstream,id=switch,bus=rp8
-				-device xio3130-downstream,id=below,bus=switch,chassis=2,slot=1)
+			qemu+=(-device "x3130-upstream,id=switch,bus=rp8"
+				-device "xio3130-downstream,id=below,bus=switch,chassis=2,slot=1")
 			edu_at[0]=bus=below
 		fi
 		more_edu bus=rpa,addr=0.0,multifunction=on,acs=on

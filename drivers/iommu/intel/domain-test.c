@@ -192,8 +192,8 @@ static void test_flush_iotlb(struct intel_iommu *iommu, u16 did, u64 addr,
 		KUNIT_EXPECT_TRUE(dt->test, test_has_tag(dt->domains[i],
 							 CACHE_TAG_DEVTLB));
 		/* While the device is silent it has nothing in its TLB */
-		KUNIT_EXPECT_TRUE(dt->test, test_ats_is_on(dt) ||
-					    dt->info.dev_tlb_lost);
+		KUNIT_EXPECT_TRUE(dt->test,
+				  test_ats_is_on(dt) || dt->info.dev_tlb_lost);
 	}
 }
 

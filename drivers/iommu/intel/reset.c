@@ -48,8 +48,8 @@ static struct device_domain_info *find_info(struct intel_iommu *iommu, u16 sid)
 }
 
 /*
- * Walk the context entries of a function, of its aliases too. Behind a bridge that
- * makes aliases there is no ATS, so that all are on the function's own bus.
+ * The next context entry of a function or of its aliases after @devfn, or -1. Behind a
+ * bridge that makes aliases there is no ATS, so that all are on the function's own bus.
  */
 static int next_devfn(const struct device_domain_info *info, int devfn)
 {
@@ -62,10 +62,6 @@ static int next_devfn(const struct device_domain_info *info, int devfn)
 	return -1;
 }
 
-#define for_each_devfn(info, devfn)			\
-	for ((devfn) = next_devfn(info, -1); (devfn) >= 0; \
-	     (devfn) = next_devfn(info, devfn))
-
 /*
  * Block what the function has translated by its TLB. That takes effect when the
  * context cache is flushed, which qi_submit_sync() does before the submission that
@@ -77,7 +73,8 @@ static void context_clear_dte(struct device_domain_info *info)
 	struct context_entry *context;
 	int devfn;
 
-	for_each_devfn(info, devfn) {
+	for (devfn = next_devfn(info, -1); devfn >= 0;
+	     devfn = next_devfn(info, devfn)) {
 		context = iommu_context_addr(iommu, info->bus, devfn, false);
 		if (!context)
 			continue;
@@ -256,7 +253,8 @@ static void context_restore_dte(struct device_domain_info *info)
 	if (!info->dte)
 		return;
 	spin_lock(&iommu->lock);
-	for_each_devfn(info, devfn) {
+	for (devfn = next_devfn(info, -1); devfn >= 0;
+	     devfn = next_devfn(info, devfn)) {
 		context = iommu_context_addr(iommu, info->bus, devfn, false);
 		if (context && context_present(context))
 			intel_context_set_lo(info, context,
