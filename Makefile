@@ -52,7 +52,7 @@ image: deps ## build the test kernels and print their paths
 qemu: deps ## build the emulator of the machines vtd* (all but vtd-stage2) and print its path
 	@harness/qemu-vtd
 
-mutants: deps ## do the tests notice mistakes of the emulated VT-d? one boot for each
+mutants: deps ## do the tests notice mistakes of the emulated VT-d? two boots for each
 	@harness/mutants
 
 bench: deps ## what nesting costs: instructions per command, calls per second, a chart

@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # shared with the scripts that source this
 
 . "$harness/machines.sh"
-run_limit=${LIMIT:-1500}	# seconds; a run under KASAN on a slow host takes many minutes
+run_limit=${LIMIT:-2400}	# seconds; a run under KASAN on a slow host takes many minutes
 
 # table_field TABLE NAME FIELD: of the line of a table of this folder that starts with NAME
 table_field() {

@@ -197,10 +197,12 @@ bool iommu_group_retry_later(struct iommu_group *group)
 	lockdep_assert_held(&group->mutex);
 	if (group->retries >= ATTACH_RETRIES)
 		return false;
-	group->retries++;
 	iommu_group_ref_get(group);
-	if (!queue_delayed_work(system_unbound_wq, &group->retry_work,
-				msecs_to_jiffies(ms)))
+	/* One attempt is for all devices of the group */
+	if (queue_delayed_work(system_unbound_wq, &group->retry_work,
+			       msecs_to_jiffies(ms)))
+		group->retries++;
+	else
 		iommu_group_put(group);
 	return true;
 }
@@ -209,7 +211,7 @@ static void dev_retry_later(struct iommu_group *group, struct device *dev)
 {
 	if (!iommu_group_retry_later(group))
 		dev_err_ratelimited(dev,
-				    "IOMMU cannot attach it for lack of memory or IDs, or guest memory is busy; it stays blocked until something else is attached, or a reset\n");
+				    "IOMMU cannot attach it for lack of memory or IDs, or guest memory is busy; it stays blocked until something else is attached\n");
 }
 
 /**

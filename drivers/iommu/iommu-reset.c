@@ -13,9 +13,10 @@
  * to send nothing. The same holds for what cannot be blocked for another reason.
  *
  * A reset of a PF takes its VFs away: VF Enable is clear until the configuration space
- * of the PF is restored, and the VFs that come back have ATS off. So the VFs of a PF
- * are parked before its reset and until they are there again. That holds for VFs of
- * kernel drivers as well, because a driver of a VF takes no part in it.
+ * of the PF is restored, and the VFs that come back have ATS off. VFs sleep with their
+ * PF, too. So the VFs of a PF are parked before both and until they are there again.
+ * That holds for VFs of kernel drivers as well, because a driver of a VF takes no part
+ * in it.
  *
  * The state of a device is protected by the mutex of its group, but for @lost, which
  * is set in any context. Parking the VFs of a PF and letting them go is serialized by
@@ -35,8 +36,8 @@
 #include "iommu-priv.h"
 
 /*
- * Held while the VFs of a PF are parked or not, as the count of the PF's resets says,
- * so that they follow the last change of it. Taken before the mutex of a group. Only
+ * Held while the VFs of a PF are parked or not, as the state of the PF says, so that
+ * they follow the last change of it. Taken before the mutex of a group. Only
  * one group is locked at a time: a PF and its VFs may be in the same one. While it is
  * held no VF leaves its group.
  *
@@ -57,6 +58,18 @@ static void pf_unlock(unsigned int noio)
 	mutex_unlock(&pf_mutex);
 }
 
+/*
+ * Whether resets and power states of a device can matter to an IOMMU: it may use ATS, or
+ * a VF of it may. Of others no lock is taken: who holds the mutex of their group may wait
+ * for memory that is to be written to just that disk.
+ */
+static bool dev_matters(struct device *dev)
+{
+	if (!dev_is_pci(dev))
+		return true;
+	return pci_ats_supported(to_pci_dev(dev)) || to_pci_dev(dev)->is_physfn;
+}
+
 static bool is_vf(struct device *dev)
 {
 	return dev_is_pci(dev) && to_pci_dev(dev)->is_virtfn;
@@ -64,7 +77,10 @@ static bool is_vf(struct device *dev)
 
 /**
  * iommu_vf_lock() - Before a device leaves its group
- * @dev: Device, any; of a VF nobody who walks the VFs of its PF holds the group now
+ * @dev: Device, any
+ *
+ * Keeps a VF in its group while somebody walks the VFs of its PF. Does nothing for other
+ * devices.
  */
 void iommu_vf_lock(struct device *dev)
 {
@@ -125,9 +141,9 @@ static void dev_end_silence(struct device *dev)
 {
 	const struct iommu_ops *ops = dev_iommu_ops(dev);
 
-	dev->iommu->silent = false;
 	if (ops->resume_dev && ops->resume_dev(dev))
 		dev_err_ratelimited(dev, "IOMMU cannot use its TLB again\n");
+	dev->iommu->silent = false;
 }
 
 /* Returns whether it has VFs that take part in its resets */
@@ -205,8 +221,8 @@ void iommu_dev_try_unpark(struct iommu_group *group, struct device *dev)
 	if (iommu_dev_cannot_answer(dev))
 		return;
 	if (!dev_is_gone(dev)) {
-		/* The PCI core could not enable its PASIDs while it was not there */
-		if (absent)
+		/* Before they are attached. Nobody could while it was not there. */
+		if (dev_is_pci(dev))
 			pci_restore_pasid_state(to_pci_dev(dev));
 		if (parked)
 			iommu_dev_unpark(group, dev);
@@ -219,7 +235,9 @@ void iommu_dev_try_unpark(struct iommu_group *group, struct device *dev)
 				    "does not answer; its %s until it does\n",
 				    parked ? "DMA is blocked" :
 					     "TLB is not used");
-	iommu_group_retry_later(group);
+	if (!iommu_group_retry_later(group))
+		dev_err_ratelimited(dev,
+				    "is not looked for any longer until something is attached, or a reset\n");
 }
 
 /* Returns whether it has VFs that take part in its resets */
@@ -255,17 +273,23 @@ static struct pci_dev *next_vf(struct pci_dev *pf, struct pci_dev *vf)
 	return vf;
 }
 
-static bool pf_is_reset(struct device *pf)
+/* Whether VFs cannot answer because their PF cannot. The caller holds its group's mutex. */
+static bool pf_has_vfs_away(struct device *pf)
+{
+	return pf->iommu->resets || pf->iommu->asleep;
+}
+
+static bool pf_is_away(struct device *pf)
 {
 	struct iommu_group *group = group_get_locked(pf);
-	bool is_reset;
+	bool is_away;
 
 	lockdep_assert_held(&pf_mutex);
 	if (!group)
 		return false;
-	is_reset = pf->iommu->resets;
+	is_away = pf_has_vfs_away(pf);
 	group_put_locked(group);
-	return is_reset;
+	return is_away;
 }
 
 /* Its configuration space may not be restored when its reset is over */
@@ -320,30 +344,30 @@ static void vf_resume(struct device *vf)
 	group_put_locked(group);
 }
 
-/* Its VFs can answer if it is not reset and they exist */
+/* Its VFs can answer if it can and they exist */
 static void pf_resume_vfs(struct device *dev)
 {
 	struct pci_dev *pf = to_pci_dev(dev), *vf = NULL;
 
-	if (pf_is_reset(dev) || !pf_enables_vfs(pf))
+	if (pf_is_away(dev) || !pf_enables_vfs(pf))
 		return;
 	while ((vf = next_vf(pf, vf)))
 		vf_resume(&vf->dev);
 }
 
-/* From now on resets of the PF are those of a VF. Returns whether there is one now. */
+/* From now on the PF takes a VF along. Returns whether it cannot answer now. */
 static bool pf_gets_vf(struct device *pf)
 {
 	struct iommu_group *group = group_get_locked(pf);
-	bool is_reset;
+	bool is_away;
 
 	lockdep_assert_held(&pf_mutex);
 	if (!group)
 		return false;
 	pf->iommu->has_vfs = true;
-	is_reset = pf->iommu->resets;
+	is_away = pf_has_vfs_away(pf);
 	group_put_locked(group);
-	return is_reset;
+	return is_away;
 }
 
 /**
@@ -379,20 +403,23 @@ void iommu_vf_probed(struct device *dev)
  * sleep, takes the mutex of the device's group, and for a PF the locks that
  * iommu_device_vfs_enabled() takes.
  *
- * The same holds for the VFs of a PF that is to be reset, also those of kernel drivers.
- * A PF that has VFs is not to leave D0.
+ * The same holds for the VFs of a PF, also those of kernel drivers.
  */
 void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 {
-	unsigned int noio = memalloc_noio_save();
-	bool has_vfs = dev_quiesce(dev, why);
 	struct pci_dev *vf = NULL;
+	unsigned int noio;
+	bool has_vfs;
 
+	if (!dev_matters(dev))
+		return;
+	noio = memalloc_noio_save();
+	has_vfs = dev_quiesce(dev, why);
 	memalloc_noio_restore(noio);
-	if (!has_vfs || why != IOMMU_QUIESCE_RESET)
+	if (!has_vfs)
 		return;
 	noio = pf_lock();
-	if (pf_is_reset(dev)) {
+	if (pf_is_away(dev)) {
 		while ((vf = next_vf(to_pci_dev(dev), vf)))
 			vf_quiesce(&vf->dev);
 	}
@@ -413,7 +440,7 @@ void iommu_device_was_reset(struct device *dev)
 	struct pci_dev *vf = NULL;
 	unsigned int noio;
 
-	if (!dev_was_reset(dev))
+	if (!dev_matters(dev) || !dev_was_reset(dev))
 		return;
 	noio = pf_lock();
 	while ((vf = next_vf(to_pci_dev(dev), vf)))
@@ -434,26 +461,30 @@ EXPORT_SYMBOL_NS_GPL(iommu_device_was_reset, IOMMUFD_INTERNAL);
  *
  * A device that does not answer yet is looked for again for some two minutes.
  *
- * The VFs of a PF that was reset follow if it has VF Enable set, or else when
+ * The VFs of a PF follow if it has VF Enable set, or else when
  * iommu_device_vfs_enabled() is called. May sleep, takes the same locks as
  * iommu_device_quiesce().
  */
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 {
-	unsigned int noio = memalloc_noio_save();
-	bool has_vfs = dev_resume(dev, why);
+	unsigned int noio;
+	bool has_vfs;
 
+	if (!dev_matters(dev))
+		return;
+	noio = memalloc_noio_save();
+	has_vfs = dev_resume(dev, why);
 	memalloc_noio_restore(noio);
-	if (has_vfs && why == IOMMU_QUIESCE_RESET)
+	if (has_vfs)
 		iommu_device_vfs_enabled(dev);
 }
 EXPORT_SYMBOL_GPL(iommu_device_resume);
 
 /**
- * iommu_device_vfs_enabled() - The VFs of a PF that was reset are there again
- * @dev: PF that has VF Enable set again
+ * iommu_device_vfs_enabled() - The VFs of a PF are there again
+ * @dev: PF that has VF Enable set
  *
- * Resumes the VFs unless the PF is still being reset. May sleep, takes the mutex of
+ * Resumes the VFs unless the PF is still being reset or asleep. May sleep, takes the mutex of
  * the PF's group, and if it has VFs that use ATS pf_mutex and those of their groups,
  * one after the other.
  */

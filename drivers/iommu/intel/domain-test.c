@@ -193,7 +193,7 @@ static void test_flush_iotlb(struct intel_iommu *iommu, u16 did, u64 addr,
 							 CACHE_TAG_DEVTLB));
 		/* While the device is silent it has nothing in its TLB */
 		KUNIT_EXPECT_TRUE(dt->test,
-				  test_ats_is_on(dt) || dt->info.dev_tlb_lost);
+				  test_ats_is_on(dt) || dt->dev_iommu.silent);
 	}
 }
 
@@ -481,8 +481,8 @@ static void domain_test_silent(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, dt->greater.iommu.nr_dev_tlb_lost, 1);
 		test_expect_tags(dt, 0, true);
 
-		dt->dev_iommu.silent = false;
 		KUNIT_EXPECT_EQ(test, intel_iommu_ops.resume_dev(dev), 0);
+		dt->dev_iommu.silent = false;
 		KUNIT_EXPECT_TRUE(test, test_is_live(dt));
 		KUNIT_EXPECT_TRUE(test, test_ats_is_on(dt));
 		KUNIT_EXPECT_TRUE(test, test_takes_translated(dt));
@@ -498,8 +498,9 @@ static void domain_test_silent(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, test_takes_translated(dt));
 	test_expect_tags(dt, 0, false);
 	test_expect_tags(dt, 1, true);
-	dt->dev_iommu.silent = false;
 	KUNIT_EXPECT_EQ(test, intel_iommu_ops.resume_dev(dev), 0);
+	dt->dev_iommu.silent = false;
+	KUNIT_EXPECT_EQ(test, dt->greater.iommu.nr_dev_tlb_lost, 0);
 	KUNIT_EXPECT_TRUE(test, test_ats_is_on(dt));
 	KUNIT_EXPECT_TRUE(test, test_takes_translated(dt));
 	test_expect_tags(dt, 1, true);

@@ -750,6 +750,51 @@ static void test_no_device_tlb(struct kunit *test, struct test_hw *hw)
 	hw->submissions = 0;
 }
 
+/*
+ * A device that is silent may be heard again, with something in its TLB, before what
+ * was put together meanwhile is submitted.
+ */
+static void nested_test_silent(struct kunit *test)
+{
+	struct inv_test *it = test->priv;
+	struct test_hw *hw = it->hws[0];
+	struct dev_iommu *dev_iommu;
+	unsigned int i;
+	u32 done;
+
+	dev_iommu = kunit_kzalloc(test, sizeof(*dev_iommu), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, dev_iommu);
+	hw->pdev.dev.iommu = dev_iommu;
+	for (i = 0; i < 2; i++) {
+		test_set_first(it, 5, 0x1000);
+		test_set_first(it, TEST_RID_PASID, 0x2000);
+		test_add(it, PASID_CACHE, IOMMU_PASID_TABLE_INV_DOMAIN);
+		KUNIT_ASSERT_EQ(test, test_run(it, &done), 0);
+		test_prefetch_all(it);
+
+		dev_iommu->silent = true;
+		hw->info.ats_enabled = false;
+		hw->info.ats_quiesced = true;
+		vtd_test_entry(it->guest, 0, 5)->val[0] = 0;
+		vtd_test_entry(it->guest, 0, TEST_RID_PASID)->val[0] = 0;
+		if (i) {
+			test_add(it, PASID_CACHE, IOMMU_PASID_TABLE_INV_DOMAIN);
+		} else {
+			test_add_pasid(it, PASID_CACHE, 5);
+			test_add_pasid(it, PASID_CACHE, TEST_RID_PASID);
+		}
+		KUNIT_EXPECT_EQ(test, test_run(it, &done), 0);
+		vtd_test_check_caches(hw);
+		KUNIT_EXPECT_FALSE(test, hw->dev_tlb[5].valid);
+		KUNIT_EXPECT_FALSE(test, hw->rid_tlb.valid);
+
+		hw->info.ats_enabled = true;
+		hw->info.ats_quiesced = false;
+		dev_iommu->silent = false;
+	}
+	hw->pdev.dev.iommu = NULL;
+}
+
 /* ATS is on in the device, but the guest's table does not use it */
 static void nested_test_without_ats(struct kunit *test)
 {
@@ -796,6 +841,7 @@ static struct kunit_case nested_inv_test_cases[] = {
 	KUNIT_CASE(nested_test_exact),
 	KUNIT_CASE(nested_test_stage2_changed),
 	KUNIT_CASE(nested_test_domain_id),
+	KUNIT_CASE(nested_test_silent),
 	KUNIT_CASE(nested_test_without_ats),
 	{},
 };

@@ -137,11 +137,12 @@ static inline bool intel_nested_has_ats(const struct intel_nested_dev *ndev)
 
 /*
  * Whether the device's TLB has to be invalidated. A device that was pulled out is sent
- * nothing, and one that is silent has nothing in its TLB.
+ * nothing. What is for one that is silent is submitted: qi_submit_sync() knows whether
+ * it still is at that moment.
  */
 static inline bool intel_nested_uses_ats(const struct intel_nested_dev *ndev)
 {
-	return ndev->info->ats_enabled && intel_nested_has_ats(ndev) &&
+	return intel_nested_has_ats(ndev) &&
 	       !pci_dev_is_disconnected(to_pci_dev(ndev->dev));
 }
 

@@ -606,6 +606,8 @@ TEST_F_TIMEOUT(sequence, random, 86400)
 	if (lacks)
 		SKIP(return, "%s", lacks);
 	ASSERT_EQ(seq_wanted_sources(&self->s), self->s.sources);
+	for (i = 0; i < DEVS; i++)
+		ASSERT_EQ(S1_USES_ATS, self->s.dev[i].uses_ats);
 	for (; seed < end; seed++) {
 		if (run_sequence(self, seed))
 			continue;

@@ -314,6 +314,25 @@ TEST_F_TIMEOUT(pair, reset_asleep, 120)
 	EXPECT_TRUE(all_reach(p, AT_A));
 }
 
+/* The system sleeps while it is at work, which nobody stops: nothing is lost */
+TEST_F_TIMEOUT(pair, system_sleeps, 120)
+{
+	struct ports *p = &self->p;
+	struct edu *edu = p->probe[PAIR].edu;
+	__u8 *a = vm_ptr(p->probe[PAIR].vm, p->probe[PAIR].a);
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		EXPECT_TRUE(all_reach(p, AT_A));
+		memset(a, VM_UNTOUCHED, PLACE_SIZE);
+		ASSERT_EQ(0, edu_begin_write(edu, GIOVA));
+		ASSERT_EQ(0, system_sleep());
+		ASSERT_EQ(0, edu_wait(edu));
+		EXPECT_EQ(0, memcmp(a, edu_written(edu), EDU_CHUNK));
+	}
+	EXPECT_TRUE(all_reach(p, AT_A));
+}
+
 /* One is not the caller's: nothing happens to either */
 TEST_F_TIMEOUT(pair, refused, 120)
 {

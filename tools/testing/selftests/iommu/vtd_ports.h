@@ -42,6 +42,18 @@ struct ports {
 	struct probe probe[DEVS];
 };
 
+/*
+ * Have all devices sleep as for a sleep of the system, which itself stays awake, for as
+ * long as the parameter suspend.pm_test_delay of the kernel says
+ */
+static inline int system_sleep(void)
+{
+	int rc = file_write("/sys/power/pm_test", "platform", 0);
+
+	rc = rc ?: file_write("/sys/power/state", "freeze", 0);
+	return rc ?: file_write("/sys/power/pm_test", "none", 0);
+}
+
 /* What the kernel's aer_inject takes */
 struct aer_error {
 	__u8 bus;
