@@ -56,7 +56,7 @@ static bool dev_can_park(struct device *dev)
 	if (!dev_iommu_ops(dev)->quiesce_dev || !dev->iommu->uses_ats ||
 	    dev->iommu->attach_deferred)
 		return false;
-	if (dev->iommu->require_direct && !dev->iommu->lost)
+	if (dev->iommu->require_direct && !iommu_dev_is_lost(dev))
 		return false;
 	return !dev_is_pci(dev) || !has_other_rid(to_pci_dev(dev));
 }

@@ -158,7 +158,7 @@ static bool dev_quiesce(struct device *dev, enum iommu_quiesce why)
 		dev->iommu->resets++;
 	else
 		dev->iommu->asleep = true;
-	if (!group_has_kernel_dma(group) || dev->iommu->lost)
+	if (!group_has_kernel_dma(group) || iommu_dev_is_lost(dev))
 		iommu_dev_park(group, dev);
 	dev_silence(dev);
 	has_vfs = dev->iommu->has_vfs;
