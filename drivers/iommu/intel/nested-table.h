@@ -81,7 +81,8 @@ struct intel_nested_table {
  * @info: Of @dev
  * @s2: The host's part of the entries
  * @pasids: Directory that the hardware walks, only of this device and table. Its
- *          memory is charged to who attached.
+ *          memory is charged to who attached, or to who ended a reset; to nobody
+ *          if that had to be tried again later.
  * @nr_pasids: PASIDs from this one on are not used by the device
  * @rid_pasid: PASID of requests without one, whatever @nr_pasids is
  * @present: PASIDs whose entries the hardware may use. Changes under the table's
