@@ -37,9 +37,9 @@
 
 /*
  * Held while the VFs of a PF are parked or not, as the state of the PF says, so that
- * they follow the last change of it. Taken before the mutex of a group. Only
- * one group is locked at a time: a PF and its VFs may be in the same one. While it is
- * held no VF leaves its group.
+ * they follow the last change of it. Taken before the mutex of a group. Only one group is
+ * locked at a time: a PF and its VFs may be in the same one. While it is held no VF
+ * leaves its group.
  *
  * Here and in all that ends a reset no allocation does I/O: it may be the reset of the
  * disk that the I/O would be for.
@@ -56,18 +56,6 @@ static void pf_unlock(unsigned int noio)
 {
 	memalloc_noio_restore(noio);
 	mutex_unlock(&pf_mutex);
-}
-
-/*
- * Whether resets and power states of a device can matter to an IOMMU: it may use ATS, or
- * a VF of it may. Of others no lock is taken: who holds the mutex of their group may wait
- * for memory that is to be written to just that disk.
- */
-static bool dev_matters(struct device *dev)
-{
-	if (!dev_is_pci(dev))
-		return true;
-	return pci_ats_supported(to_pci_dev(dev)) || to_pci_dev(dev)->is_physfn;
 }
 
 static bool is_vf(struct device *dev)
@@ -110,11 +98,26 @@ static void group_put_locked(struct iommu_group *group)
 	iommu_group_put(group);
 }
 
-/* Lock the group of a device that an IOMMU translates for */
+/*
+ * Whether resets and power states of a device can matter to an IOMMU: it may use ATS, or
+ * a VF of it may. Of others no lock is taken: who holds the mutex of their group may wait
+ * for memory that is to be written to just that disk.
+ */
+static bool dev_matters(struct device *dev)
+{
+	if (!dev_is_pci(dev))
+		return true;
+	return pci_ats_supported(to_pci_dev(dev)) || to_pci_dev(dev)->is_physfn;
+}
+
+/* Lock the group of a device that matters and that an IOMMU translates for */
 static struct iommu_group *group_get_locked(struct device *dev)
 {
-	struct iommu_group *group = iommu_group_get(dev);
+	struct iommu_group *group;
 
+	if (!dev_matters(dev))
+		return NULL;
+	group = iommu_group_get(dev);
 	if (!group)
 		return NULL;
 	mutex_lock(&group->mutex);
@@ -407,14 +410,10 @@ void iommu_vf_probed(struct device *dev)
  */
 void iommu_device_quiesce(struct device *dev, enum iommu_quiesce why)
 {
+	unsigned int noio = memalloc_noio_save();
+	bool has_vfs = dev_quiesce(dev, why);
 	struct pci_dev *vf = NULL;
-	unsigned int noio;
-	bool has_vfs;
 
-	if (!dev_matters(dev))
-		return;
-	noio = memalloc_noio_save();
-	has_vfs = dev_quiesce(dev, why);
 	memalloc_noio_restore(noio);
 	if (!has_vfs)
 		return;
@@ -440,7 +439,7 @@ void iommu_device_was_reset(struct device *dev)
 	struct pci_dev *vf = NULL;
 	unsigned int noio;
 
-	if (!dev_matters(dev) || !dev_was_reset(dev))
+	if (!dev_was_reset(dev))
 		return;
 	noio = pf_lock();
 	while ((vf = next_vf(to_pci_dev(dev), vf)))
@@ -467,13 +466,9 @@ EXPORT_SYMBOL_NS_GPL(iommu_device_was_reset, IOMMUFD_INTERNAL);
  */
 void iommu_device_resume(struct device *dev, enum iommu_quiesce why)
 {
-	unsigned int noio;
-	bool has_vfs;
+	unsigned int noio = memalloc_noio_save();
+	bool has_vfs = dev_resume(dev, why);
 
-	if (!dev_matters(dev))
-		return;
-	noio = memalloc_noio_save();
-	has_vfs = dev_resume(dev, why);
 	memalloc_noio_restore(noio);
 	if (has_vfs)
 		iommu_device_vfs_enabled(dev);
